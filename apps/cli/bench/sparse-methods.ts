@@ -1,6 +1,6 @@
 /** Ways to a sparse network within one budget of epochs: rules during training, masks before it, pruning and retraining after it. */
 import type { Mask, TrainingRule } from "@secateur/core";
-import { createNetwork, type Network, type NetworkSpec, train } from "@secateur/nn";
+import { createNetwork, type Network, type NetworkSpec, reestimateBatchNorm, train } from "@secateur/nn";
 import {
   acDc,
   admm,
@@ -53,6 +53,8 @@ function atInitialization(selector: string): SparseMethod {
     name: selector,
     async run(call) {
       const network = createNetwork(call.spec, { seed: call.seed });
+      // A new network's running statistics are those of no data, and scores are taken with them.
+      await reestimateBatchNorm(network, call.data.train, quietSession(call.kernels, call.seed).context());
       await pruneOnly({ ...call, network, solver: selector });
       const masks = new Map(
         network

@@ -76,13 +76,15 @@ async function run(args: readonly string[]): Promise<void> {
           if (lines.some((line) => line.method === name && line.sparsity === sparsity && line.seed === seed)) continue;
           showProgress(`${name} at ${sparsity}, seed ${seed}`);
           const started = process.cpuUsage();
-          const network = await method({ kernels, data: splits, spec, sparsity, epochs, seed }).catch(
-            unlessImpossible(name),
-          );
-          const { user } = process.cpuUsage(started);
-          if (!network) continue;
-          const { accuracy } = await network.evaluate(splits.test, quietSession(kernels, seed).context());
-          const nonzeros = keptOf(network);
+          const measured = await method({ kernels, data: splits, spec, sparsity, epochs, seed })
+            .then(async (network) => {
+              const { user } = process.cpuUsage(started);
+              const { accuracy } = await network.evaluate(splits.test, quietSession(kernels, seed).context());
+              return { accuracy, nonzeros: keptOf(network), user };
+            })
+            .catch(unlessLeftOut(name));
+          if (!measured) continue;
+          const { accuracy, nonzeros, user } = measured;
           const line = { data, arch, method: name, sparsity, epochs, seed, accuracy, nonzeros, seconds: user / 1e6 };
           lines.push(line);
           appendFileSync(file, `${JSON.stringify(line)}\n`);
@@ -100,10 +102,11 @@ async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-/** A rule that needs what the network has not, such as normalisation layers, is left out and says so. */
-function unlessImpossible(name: string): (error: unknown) => undefined {
+/** A rule that needs what the network has not, such as normalisation layers, and a training that diverges are left out and say so. */
+function unlessLeftOut(name: string): (error: unknown) => undefined {
   return (error) => {
-    if (!isPruneError(error) || error.code !== "ERR_IMPOSSIBLE") throw error;
+    const isLeftOut = isPruneError(error) && ["ERR_IMPOSSIBLE", "ERR_NOT_FINITE", "ERR_DIVERGED"].includes(error.code);
+    if (!isLeftOut) throw error;
     showProgress(`${name}: ${error.message}`);
     return undefined;
   };

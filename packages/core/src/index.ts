@@ -6,6 +6,7 @@
 export { type BoundBudget, bindBudget } from "./budget/bound-budget.ts";
 export type {
   Budget,
+  CostFactor,
   CostModel,
   CostProduct,
   CostWay,

@@ -126,6 +126,20 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
       linearization.backward(v, result);
       out.set(result);
     },
+    gramTimes(x, out) {
+      // Vectors of the plain class, which the loops of a root are fast on.
+      const [t, u, v] = [zerosLike(outputs), zeros(view.rows, dtype), zerosLike(outputs)];
+      linearization.forward(inDtype(x, dtype), t);
+      root.transposeTimes(t, u);
+      root.times(u, v);
+      if (dtypeOf(out) === dtype) {
+        linearization.backward(v, out);
+        return;
+      }
+      const result = zeros(out.length, dtype);
+      linearization.backward(v, result);
+      out.set(result);
+    },
     columnNormsSquared() {
       if (!norms) {
         const sums = zeros(linearization.dim, dtype);

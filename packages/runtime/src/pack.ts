@@ -4,7 +4,14 @@
  */
 
 export { calibrate } from "./pack/calibrate.ts";
-export { type CostModel, type CostWay, costModels, type DenseCosts, denseCosts } from "./pack/cost-models.ts";
+export {
+  type CostModel,
+  type CostWay,
+  costModels,
+  type DenseCost,
+  type DenseCosts,
+  denseCosts,
+} from "./pack/cost-models.ts";
 export { type CostTable, defaultCosts } from "./pack/costs.ts";
 export { type EncodeOptions, encodePacked } from "./pack/encode-packed.ts";
 export { type LayeredNetwork, lowerNetwork, type NetworkLayer } from "./pack/lower-network.ts";
@@ -13,4 +20,5 @@ export type { OnnxLikeGraph, OnnxLikeNode, OnnxLikeTensor } from "./pack/onnx/lo
 export { type AtBatch, batchPair, openBatch } from "./pack/open-batch.ts";
 export type { DenseTensor, PackGraph } from "./pack/pack-graph.ts";
 export { type PackedLayer, type PackResult, packGraph } from "./pack/pack-graph-file.ts";
+export type { PackedValues } from "./pack/packed-values.ts";
 export { valueDims } from "./plan/value-dims.ts";

@@ -52,7 +52,9 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWo
       const pass = competing * rows * prunable * weightReuse;
       add(pass * (otherProducts + 2 * iterations * share), pass * (otherProducts + 2 * iterations * time));
     } else {
-      add(competing * rows * prunable * (rows / 2 + productsOfRows));
+      // Of the row Gram a part, see relaxation/search.ts.
+      const columns = Math.min(prunable, Math.max(after * prunable, 2 * rows));
+      add(competing * rows * ((rows / 2) * columns + productsOfRows * prunable));
     }
     before = after;
   }

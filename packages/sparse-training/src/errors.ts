@@ -42,6 +42,15 @@ export function dataMissing(who: string): PruneError {
   });
 }
 
+/** First steps of training after which the network's outputs are no numbers. */
+export function stepsDiverge(step: number, rate: number): PruneError {
+  return new PruneError(
+    "ERR_NOT_FINITE",
+    `'prospr': the network's outputs are not finite after ${step} of its first steps at a rate of ${rate}; lower stepRate (--step-rate ${Number((rate / 10).toPrecision(3))})`,
+    { details: { step, rate } },
+  );
+}
+
 /** Networks that are averaged, and rules that could prune each in another way. */
 export function masksMove(who: string): PruneError {
   return new PruneError(

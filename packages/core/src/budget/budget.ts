@@ -74,6 +74,13 @@ export interface CostModel {
 export interface CostProduct {
   /** At every factor 1, >= 0. */
   readonly each: number;
-  /** How many of an axis are left: a number that stays, and so many for every kept unit of parameters by name; all >= 0. */
-  readonly factors: readonly { readonly fixed: number; readonly units: Readonly<Record<string, number>> }[];
+  readonly factors: readonly CostFactor[];
+}
+
+/** How many of an axis are left: a number that stays, and so many for every kept unit of parameters by name; all >= 0. */
+export interface CostFactor {
+  readonly fixed: number;
+  readonly units: Readonly<Record<string, number>>;
+  /** Rounded up to multiples of this where a mask is given, >= 1; default: not rounded. */
+  readonly multiple?: number;
 }

@@ -1,6 +1,6 @@
 /** So many windows for each input of a weight row, and never fewer examples than this. More hardly change A. */
-const windowsPerInput = 64;
-const leastExamples = 256;
+const windowsPerInput = 32;
+const leastExamples = 128;
 
 /**
  * Over how many of the examples the second moment A of a layer's inputs is taken: in^2 / 2 multiply-adds a window are the dearest part of

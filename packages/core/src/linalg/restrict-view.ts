@@ -11,7 +11,7 @@ export type RestrictedView<V extends FactorView = FactorView> = V & { release():
 const mostGathered = 2 ** 26;
 
 /** What a copy of G in kernel memory serves. */
-type Resident = Pick<FactorView, "times" | "transposeTimes" | "columnNormsSquared"> &
+type Resident = Pick<FactorView, "productCost" | "times" | "transposeTimes" | "columnNormsSquared"> &
   Partial<Pick<ColumnView, "columns">>;
 
 /**
@@ -22,6 +22,7 @@ export async function residentView(view: FactorView, kernels: Kernels): Promise<
   const { rows, dim, productCost } = view;
   if (!hasColumns(view) || productCost < rows * dim || rows * dim > mostGathered) {
     return {
+      productCost,
       times: (x, out) => view.times(x, out),
       transposeTimes: (u, out) => view.transposeTimes(u, out),
       columnNormsSquared: () => view.columnNormsSquared(),
@@ -29,9 +30,13 @@ export async function residentView(view: FactorView, kernels: Kernels): Promise<
     };
   }
   const { times, transposeTimes, gather, release } = gatheredProducts(view, indices(0, dim), kernels);
-  const G = await gather();
+  const G = await gather().catch((error: unknown) => {
+    release();
+    throw error;
+  });
   let norms: Float64Array | undefined;
   return {
+    productCost: rows * dim,
     times,
     transposeTimes,
     release,
@@ -110,6 +115,7 @@ function cheapestProducts(
     productCost: inner.productCost,
     times: (x, out) => inner.times(x, out),
     transposeTimes: (u, out) => inner.transposeTimes(u, out),
+    ...(inner.gramTimes && { gramTimes: (x, out) => inner.gramTimes!(x, out) }),
     release: () => inner.release(),
   };
 }

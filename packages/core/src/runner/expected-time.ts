@@ -18,7 +18,7 @@ const gradientPasses = 3;
 /** Losses that a stage compares: its step in full and halved, and its mask alone. */
 const lossesAStage = 3;
 /** Training examples that statistics are measured on at most, and passes over each that this takes. */
-const recalibrationExamples = 1024;
+const recalibrationExamples = 512;
 const recalibrationPasses = 2;
 
 /** Multiply-adds of a run by a plan, by kind. */

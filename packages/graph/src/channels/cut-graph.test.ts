@@ -239,6 +239,44 @@ describe("a cut", () => {
       expect(difference).toBeLessThan(rounding);
     }
   });
+
+  test.each([
+    ["zeros of a computed shape", [node("ConstantOfShape", ["extents"], "start")], 5],
+    ["zeros that are stretched over the batch", [node("Expand", ["zero", "extents"], "start")], 5],
+    [
+      "numbers that are computed otherwise, which keep all",
+      [node("Expand", ["one", "extents"], "ones"), node("Sub", ["ones", "ones"], "start")],
+      0,
+    ],
+  ] as const)("writes an LSTM anew that starts from %s", (_, starts, groups) => {
+    const spec = graphOf({
+      nodes: [
+        node("Shape", ["x"], "shape"),
+        node("Gather", ["shape", "second"], "batch"),
+        node("Concat", ["first", "batch", "hidden"], "extents", { axis: 0 }),
+        ...starts,
+        node("LSTM", ["x", "w", "r", "b", "", "start", "start"], "h", { hidden_size: 5 }),
+        node("Squeeze", ["h", "second"], "s"),
+        node("MatMul", ["s", "out"], "y"),
+      ],
+      tensors: { w: [1, 20, 3], r: [1, 20, 5], b: [1, 40], out: [5, 2] },
+      constants: [
+        ...[whole("first", 1), whole("second", 1), whole("hidden", 5)],
+        ...["zero", "one"].map((name, value) => ({
+          name,
+          dtype: "f32" as const,
+          shape: [1, 1, 1],
+          data: Float32Array.of(value),
+        })),
+      ],
+      input: [4, 2, 3],
+      output: "y",
+    });
+    expect(channelGroups(cuttableChannels(spec)).groups).toHaveLength(groups);
+    const { cut, difference } = maskedAndCut(spec, ({ members }) => [0, 3].includes(members[0]!.places[0]!));
+    expect(shapeOf(cut, "r")).toEqual(groups === 0 ? [1, 20, 5] : [1, 12, 3]);
+    expect(difference).toBeLessThan(rounding);
+  });
 });
 
 /** What Torch-Pruning was found to fail on or to refuse, as its tracker tells. */

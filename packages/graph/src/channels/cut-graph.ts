@@ -77,7 +77,10 @@ function cutOnce(spec: CutSpec, traced: TracedGraph, stays: ReadonlySet<string>)
   const kept = keptPlaces(traced, gone);
   const freshName = namer(graph);
   const folds = foldConstants({ traced, values, sums, kept, freshName });
-  return { ...cutOut(spec, { traced, stays, kept, folds, freshName }), gone: gone.size };
+  const unforeseen = (fault: Fault): never => {
+    throw cutDiffers(fault.found);
+  };
+  return { ...cutOut(spec, { traced, stays, kept, folds, freshName, unforeseen }), gone: gone.size };
 }
 
 /** The graph with the kept places only, or the nodes that hinder it. */
@@ -89,10 +92,12 @@ function cutOut(
     readonly kept: readonly KeptPlaces[];
     readonly folds: ReturnType<typeof foldConstants>;
     readonly freshName: (wanted: string) => string;
+    /** The nodes to leave alone where no extent is computed and a value has another shape than was foretold. */
+    readonly unforeseen: (fault: Fault) => readonly NodeSpec[];
   },
 ): Omit<Round, "gone"> {
   const { graph } = spec;
-  const { traced, stays, kept, folds, freshName } = cut;
+  const { traced, stays, kept, folds, freshName, unforeseen } = cut;
   const patch = patchNodes({ graph, traced, kept, freshName });
   const tensors = new Map(
     [...traced.tensors].map(([tensor, slot]) => [tensor, cutTensor(tensor, kept[slot]!)] as const),
@@ -111,7 +116,7 @@ function cutOut(
     const next = traceChannels({ ...spec, graph: smaller }, stays);
     const fault = faultOf(traced, kept, next);
     if (fault === undefined) return { graph: smaller, traced: next, stuck: [] };
-    if (patch.unsure.length === 0) throw cutDiffers(fault.found);
+    if (patch.unsure.length === 0) return stuck(unforeseen(fault));
     return stuck(patch.unsure.filter((node) => node === fault.node));
   } catch (error) {
     if (patch.unsure.length === 0 || !isPruneError(error)) throw error;
@@ -120,8 +125,8 @@ function cutOut(
 }
 
 /**
- * The channels of a graph of which every group can be cut: a group of each kind is cut on trial, and nodes that say extents in ways that cannot
- * be written anew keep theirs. O(a few traces).
+ * The channels of a graph, those that cannot be cut fixed: the first group of every kind is cut on trial, all at once, and nodes that say extents in ways
+ * that cannot be written anew keep theirs. Costs a few traces, and a copy of what is cut.
  *
  * @throws ERR_OPERATOR, ERR_GRAPH_NODE as traceChannels
  */
@@ -131,8 +136,10 @@ export function cuttableChannels(spec: ChannelSpec): TracedGraph {
     const traced = traceChannels(spec, stays);
     const kept = keptPlaces(traced, withoutEmptyAxes(traced, oneOfEachKind(traced)));
     const folds = { nodes: new Map(), added: [] };
-    const { stuck } = cutOut(spec, { traced, stays, kept, folds, freshName: namer(spec.graph) });
-    if (stuck.length === 0) return traced;
+    const unforeseen = ({ node }: Fault): readonly NodeSpec[] => [node];
+    const { stuck } = cutOut(spec, { traced, stays, kept, folds, freshName: namer(spec.graph), unforeseen });
+    // What hinders although it is left alone already is for the cut itself to say.
+    if (stuck.every(({ outputs: [first = ""] }) => stays.has(first))) return traced;
     for (const node of stuck) stays.add(node.outputs[0]!);
   }
 }
@@ -148,12 +155,14 @@ function oneOfEachKind(traced: TracedGraph): ReadonlySet<number> {
   return new Set(first.values());
 }
 
-/** The first value whose extents are not those foretold, in words, and the node that gives it. */
-function faultOf(
-  before: TracedGraph,
-  kept: readonly KeptPlaces[],
-  after: TracedGraph,
-): { readonly found: string; readonly node: NodeSpec } | undefined {
+/** A value whose extents are not those foretold, in words, and the node that gives it. */
+interface Fault {
+  readonly found: string;
+  readonly node: NodeSpec;
+}
+
+/** The first such value. */
+function faultOf(before: TracedGraph, kept: readonly KeptPlaces[], after: TracedGraph): Fault | undefined {
   const found = new Map(
     after.plan.steps.flatMap(({ node, outputs }) =>
       outputs.map((slot, i) => [node.outputs[i] ?? "", after.plan.types[slot]!.shape] as const),

@@ -41,15 +41,34 @@ export function patchNodes(spec: Patching): Patch {
     if (!isRecurrent(node)) continue;
     const slot = traced.plan.inputs.get(node.inputs[2] ?? "");
     const hidden = slot === undefined ? undefined : kept[slot]![2];
-    if (hidden) patcher.attribute(node, "hidden_size", hidden.length);
+    if (!hidden) continue;
+    patcher.attribute(node, "hidden_size", hidden.length);
+    patchStarts(node, { graph, patcher, hidden: hidden.length });
   }
   return patcher.patch();
+}
+
+/** States that a recurrent operator starts from where they are zeros of an extent that is said or computed, as exporters write them for batches of any size. */
+function patchStarts(
+  node: NodeSpec,
+  { graph, patcher, hidden }: { graph: GraphSpec; patcher: Patcher; hidden: number },
+): void {
+  for (const name of new Set(node.inputs.slice(5, 7))) {
+    const maker = graph.nodes.find(({ outputs }) => name !== "" && outputs.includes(name));
+    if (!maker) continue;
+    const last = (numbers: readonly number[]): readonly number[] => [...numbers.slice(0, -1), hidden];
+    if (maker.op === "ConstantOfShape") patcher.numbers(maker, 0, last);
+    else if (maker.op === "Expand") patcher.numbers(maker, 1, last);
+    else patcher.unsure(node);
+  }
 }
 
 interface Patcher {
   attribute(node: NodeSpec, key: string, value: Attribute | undefined): void;
   /** New whole numbers for an input; `change` gives those of the places that it knows. */
   numbers(node: NodeSpec, input: number, change: (numbers: readonly number[]) => readonly number[]): void;
+  /** A node that may not come right. */
+  unsure(node: NodeSpec): void;
   /** An input that was not there. */
   input(node: NodeSpec, input: number, numbers: readonly number[]): void;
   patch(): Patch;
@@ -113,6 +132,7 @@ function createPatcher({ graph, freshName }: Patching): Patcher {
       const isSame = before.length === after.length && before.every((number, i) => number === after[i]);
       if (!isSame) replace(node, input, whole(node, after, tensor.shape.length === 0 ? [] : [after.length]));
     },
+    unsure: (node) => unsure.push(node),
     input: (node, input, numbers) => replace(node, input, whole(node, numbers, [numbers.length])),
     patch: () => ({ nodes, added, unsure }),
   };

@@ -67,8 +67,9 @@ export function traceChannels(spec: ChannelSpec, stays: ReadonlySet<string> = ne
   const recurrents = graph.nodes.filter(isRecurrent);
   for (const step of plan.steps) {
     const { node, opset } = step;
-    const why = describeNode(outer.has(node) || inner.has(node) ? node : (recurrents.find(isFrom(node)) ?? node));
-    const isStuck = stays.has(node.outputs[0]!) || (inner.has(node) && needsPatch(node));
+    const own = outer.has(node) || inner.has(node) ? node : (recurrents.find(isFrom(node)) ?? node);
+    const why = describeNode(own);
+    const isStuck = stays.has(own.outputs[0]!) || (inner.has(node) && needsPatch(node));
     const made = (isStuck ? frozen : ruleOf(node))({
       ...{ node, opset, identities, why },
       isSaid: (i) => !outer.has(node) || said.has(node.inputs[i] ?? ""),

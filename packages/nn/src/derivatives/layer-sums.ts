@@ -23,9 +23,6 @@ export interface LayerSums {
 
 /** Numbers of windows written at a time. */
 const chunkNumbers = 256 * 1024;
-/** Windows for each input of a weight row beyond which one of several is taken: neighbours hardly differ. */
-const mostWindowsPerInput = 256;
-const golden = (Math.sqrt(5) - 1) / 2;
 
 /** Empty sums. @param spec.examples - how many there will be */
 export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Pool }): LayerSums {
@@ -40,40 +37,33 @@ export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Po
     total: zeroed(take(pool, 1, size)).data,
   }));
   const columns = pool.take(size);
-  // One window of every so many, at another place of each of those: no grid of positions keeps step with it.
-  const fitting = Math.floor((inputExamples * positions) / (mostWindowsPerInput * size));
-  const every = layer.spec.kind === "dense" ? 1 : Math.max(1, fitting);
-  let [seen, seenWindows] = [0, 0];
+  let [seen, seenInputs] = [0, 0];
   return {
     layer,
     add({ inputs, delta, first }) {
       const slopes = reshaped(delta, groups * outputs);
       seen += delta.rows;
       const count = Math.max(0, Math.min(inputs.rows, inputExamples - first));
-      let windowsOfGroup = 0;
+      seenInputs += count;
       sums.forEach(({ A, B, total }, group) => {
         kernels.gram({ a: ofGroup(slopes, group, shape, pool), transpose: true, out: B, beta: 1 });
-        windowsOfGroup = 0;
-        eachWindows({ images: rowsOf(inputs, 0, count), layer, group, pool }, (all) => {
-          const windows = oneOfEvery(all, every);
-          windowsOfGroup += windows.rows;
+        eachWindows({ images: rowsOf(inputs, 0, count), layer, group, pool }, (windows) => {
           kernels.gram({ a: windows, transpose: true, out: A, beta: 1 });
           kernels.columnSums(windows, columns);
           kernels.axpy(1, columns, total);
         });
       });
-      seenWindows += windowsOfGroup;
     },
     moments({ param, weights, centred }) {
       const scale = scaleOf(layer, weights);
       const isCentred = centred && layer.node.norm !== undefined;
       return sums.map(({ A, B, total }, group): LayerMoments => {
-        const mean = isCentred ? total.map((value: number) => value / seenWindows) : undefined;
+        const mean = isCentred ? total.map((value: number) => value / (seenInputs * positions)) : undefined;
         const row = group * outputs;
         return {
           param,
           firstRow: row,
-          inputs: inputMoment({ A, mean, seen: seenWindows / positions, positions, taps: shape.taps }),
+          inputs: inputMoment({ A, mean, seen: seenInputs, positions, taps: shape.taps }),
           deltas: matrix(
             outputs,
             outputs,
@@ -149,17 +139,6 @@ function eachWindows(
     visit(windows);
     pool.give(windows.data);
   }
-}
-
-/** Moves one row of every few to the front: of the m-th few the one at the fraction m times the golden ratio. */
-function oneOfEvery(a: Mat, every: number): Mat {
-  const rows = Math.max(1, Math.floor(a.rows / every));
-  if (rows >= a.rows) return a;
-  for (let m = 0; m < rows; m++) {
-    const row = m * every + Math.floor(((m * golden) % 1) * every);
-    a.data.copyWithin(m * a.cols, row * a.cols, (row + 1) * a.cols);
-  }
-  return rowsOf(a, 0, rows);
 }
 
 /** A / seen, less positions mean mean', in canonical order (channel, tap). */

@@ -24,6 +24,7 @@ import type { DenseSpec } from "../graph/layer-spec.ts";
 import type { NetworkSpec } from "../graph/network-spec.ts";
 import { asOutputs } from "../network-tensors.ts";
 import type { Weights } from "../ops/op.ts";
+import { createPool, type Pool } from "../pool.ts";
 import { denseForward } from "./dense-forward.ts";
 import { onColumns, within } from "./on-columns.ts";
 import { namedLinearization, type RowLinearization } from "./row-linearization.ts";
@@ -94,7 +95,10 @@ export async function linearizeDense(
     const panels = inputPanels(input, kernels);
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart, panels } }];
   });
-  const rows = linearization({ layers, size, logits, kernels }, () => {
+  // Fresh memory is zeroed, which takes as long as a product over few weights.
+  const pool = createPool(kernels, dtypeOf(logits.data));
+  const rows = linearization({ layers, size, logits, kernels, pool }, () => {
+    pool.close();
     activations.release();
     for (const { dense } of layers) dense?.panels.release();
     for (const data of [inputs.data, ...snapshots]) kernels.free(data);
@@ -120,6 +124,8 @@ interface Linearized {
   readonly size: number;
   readonly logits: Mat;
   readonly kernels: Kernels;
+  /** Of all restrictions, for what lasts no longer than a product. */
+  readonly pool: Pool;
 }
 
 function linearization(state: Linearized, release: () => void): RowLinearization {
@@ -185,7 +191,7 @@ function compacted(state: Linearized, columns: Uint32Array): { inner: Linearized
 }
 
 /** out = J x */
-function tangents({ layers, kernels }: Linearized, x: Vec, out: Mat): void {
+function tangents({ layers, kernels, pool }: Linearized, x: Vec, out: Mat): void {
   let t: Mat | undefined;
   for (const { kind, input, dense } of layers) {
     if (kind === "relu") {
@@ -193,12 +199,13 @@ function tangents({ layers, kernels }: Linearized, x: Vec, out: Mat): void {
       continue;
     }
     const { spec, W, weightStart, biasStart, used, sparse } = dense!;
-    const y = matrix(input.rows, spec.out, kernels.alloc(input.rows * spec.out, dtypeOf(input.data)));
+    const y = matrix(input.rows, spec.out, pool.take(input.rows * spec.out));
     if (t) {
       kernels.gemm({ a: t, b: W, transposeB: true, out: y });
-      kernels.free(t.data);
+      pool.give(t.data);
     }
-    if (sparse) sparseForward(sparse, { x, y, adds: t !== undefined }, kernels);
+    if (sparse) sparseForward(sparse, { x, y, adds: t !== undefined }, pool);
+    else if (weightStart < 0 && !t) y.data.fill(0);
     else if (weightStart >= 0) {
       const V = matrix(spec.out, spec.in, x.subarray(weightStart, weightStart + spec.out * spec.in));
       kernels.gemm({ a: input, b: used ? pickColumns(V, used) : V, transposeB: true, out: y, beta: t ? 1 : 0 });
@@ -207,11 +214,11 @@ function tangents({ layers, kernels }: Linearized, x: Vec, out: Mat): void {
     t = y;
   }
   out.data.set(t!.data);
-  kernels.free(t!.data);
+  pool.give(t!.data);
 }
 
 /** Hands every dense layer its delta [examples, out], last layer first. `u` is overwritten. */
-function deltas({ layers, kernels }: Linearized, u: Mat, visit: (layer: LinearLayer, delta: Mat) => void): void {
+function deltas({ layers, kernels, pool }: Linearized, u: Mat, visit: (layer: LinearLayer, delta: Mat) => void): void {
   let delta = u;
   const first = layers.findIndex(({ dense }) => dense);
   for (let l = layers.length - 1; l >= first; l--) {
@@ -223,19 +230,19 @@ function deltas({ layers, kernels }: Linearized, u: Mat, visit: (layer: LinearLa
     visit(layer, delta);
     if (l === first) break;
     const { spec, W } = layer.dense!;
-    const previous = matrix(delta.rows, spec.in, kernels.alloc(delta.rows * spec.in, dtypeOf(delta.data)));
+    const previous = matrix(delta.rows, spec.in, pool.take(delta.rows * spec.in));
     kernels.gemm({ a: delta, b: W, out: previous });
-    if (delta !== u) kernels.free(delta.data);
+    if (delta !== u) pool.give(delta.data);
     delta = previous;
   }
-  if (delta !== u) kernels.free(delta.data);
+  if (delta !== u) pool.give(delta.data);
 }
 
 /** Writes delta'input and the column sums of delta to the layer's places in out. */
-function writeWeightGradients({ kernels }: Linearized, spec: { layer: LinearLayer; delta: Mat; out: Vec }): void {
+function writeWeightGradients({ kernels, pool }: Linearized, spec: { layer: LinearLayer; delta: Mat; out: Vec }): void {
   const { layer, delta, out } = spec;
   const { spec: dense, weightStart, biasStart, used, sparse } = layer.dense!;
-  if (sparse) sparseGradients(sparse, { delta, out }, kernels);
+  if (sparse) sparseGradients(sparse, { delta, out }, pool);
   else if (weightStart >= 0) {
     const target = matrix(dense.out, dense.in, out.subarray(weightStart, weightStart + dense.out * dense.in));
     const product = used ? matrix(dense.out, used.length, zeros(dense.out * used.length, dtypeOf(out))) : target;
@@ -246,22 +253,22 @@ function writeWeightGradients({ kernels }: Linearized, spec: { layer: LinearLaye
 }
 
 function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void {
-  const { kernels } = state;
+  const { kernels, pool } = state;
   const sums = new Map<LinearLayer, Mat>();
   for (const u of us) {
     deltas(state, u, (layer, delta) => {
-      const sum = sums.get(layer) ?? { ...delta, data: kernels.alloc(delta.data.length, dtypeOf(delta.data)) };
+      const sum = sums.get(layer) ?? { ...delta, data: pool.take(delta.data.length).fill(0) };
       sums.set(layer, sum);
       for (let i = 0; i < sum.data.length; i++) sum.data[i]! += delta.data[i]! ** 2;
     });
   }
   for (const [layer, delta] of sums) {
-    const input = { ...layer.input, data: kernels.alloc(layer.input.data.length, dtypeOf(layer.input.data)) };
+    const input = { ...layer.input, data: pool.take(layer.input.data.length) };
     kernels.multiply(layer.input.data, layer.input.data, input.data);
     const { sparse: _products, ...dense } = layer.dense!;
     writeWeightGradients(state, { layer: { ...layer, input, dense }, delta, out });
-    kernels.free(input.data);
-    kernels.free(delta.data);
+    pool.give(input.data);
+    pool.give(delta.data);
   }
 }
 

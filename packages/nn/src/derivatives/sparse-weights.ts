@@ -4,6 +4,7 @@
  * cost examples * entries multiply-adds each. Examples are cut into panels of 32, in which a weight meets whole vectors.
  */
 import { dtypeOf, type Kernels, type Mat, panelWidth, type SparsePattern, type Vec, zeros } from "@secateur/core";
+import type { Pool } from "../pool.ts";
 
 /**
  * Above this share of the weights dense products of the used columns are faster: they use every vector that they load six times. The two
@@ -87,39 +88,42 @@ export function sparseWeights(
 export function sparseForward(
   { pattern, places, panels }: SparseWeights,
   { x, y, adds }: { x: Vec; y: Mat; adds: boolean },
-  kernels: Kernels,
+  pool: Pool,
 ): void {
+  const { kernels } = pool;
   const { count } = panels;
   const dtype = dtypeOf(panels.data());
   const size = count * pattern.rows * panelWidth;
   const values = zeros(places.length, dtype);
   for (let e = 0; e < places.length; e++) values[e] = x[places[e]!]!;
-  const [product, rows] = [kernels.alloc(size, dtype), kernels.alloc(size, dtype)];
+  const [product, rows] = [pool.take(size), pool.take(size)];
   kernels.sparseTimes!({ pattern, values, count, b: panels.data(), out: product });
   kernels.transposeBlocks(product, { count, rows: pattern.rows, cols: panelWidth }, rows);
   const own = rows.subarray(0, y.data.length);
   if (adds) kernels.axpy(1, own, y.data);
   else y.data.set(own);
-  kernels.free(product);
-  kernels.free(rows);
+  pool.give(product);
+  pool.give(rows);
 }
 
 /** The entries of delta'x at the layer's places, written there into the flat vector; the others stay as they are. */
 export function sparseGradients(
   { pattern, places, panels }: SparseWeights,
   { delta, out }: { delta: Mat; out: Vec },
-  kernels: Kernels,
+  pool: Pool,
 ): void {
+  const { kernels } = pool;
   const { count } = panels;
   const dtype = dtypeOf(panels.data());
   const size = count * pattern.rows * panelWidth;
-  // Zeros below the last example.
-  const [rows, slopes] = [kernels.alloc(size, dtype), kernels.alloc(size, dtype)];
+  const [rows, slopes] = [pool.take(size), pool.take(size)];
   rows.set(delta.data);
+  // The panel of the last example is filled up.
+  rows.fill(0, delta.data.length);
   kernels.transposeBlocks(rows, { count, rows: panelWidth, cols: pattern.rows }, slopes);
   const values = zeros(places.length, dtype);
   kernels.panelProducts!({ pattern, count, a: slopes, b: panels.data(), out: values });
   for (let e = 0; e < places.length; e++) out[places[e]!] = values[e]!;
-  kernels.free(rows);
-  kernels.free(slopes);
+  pool.give(rows);
+  pool.give(slopes);
 }

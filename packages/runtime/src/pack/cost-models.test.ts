@@ -1,7 +1,7 @@
 import { bindBudget, layoutParams, referenceKernels } from "@secateur/core";
 import { createNetwork, mlp, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
-import { costModels, denseCosts } from "./cost-models.ts";
+import { costModels, type DenseCost, denseCosts } from "./cost-models.ts";
 import { defaultCosts, kernelTimes } from "./costs.ts";
 import { type LayeredNetwork, lowerNetwork } from "./lower-network.ts";
 import type { PackGraph } from "./pack-graph.ts";
@@ -60,24 +60,24 @@ test("a budget's bytes and milliseconds are those that packing the pruned networ
   }
 });
 
-test("what dense kernels cost a weight and an output adds up to their ways", () => {
-  for (const spec of [mlp({ sizes: [40, 48, 3] }), convolutional]) {
-    const network = createNetwork(spec, { seed: 1 });
+test("what dense kernels cost a weight and an output is what a narrower network's cost, by their ways", () => {
+  const shapes = { wide: [40, 48, 3], narrow: [40, 23, 3] } as const;
+  const graphOf = (sizes: readonly number[]): PackGraph => {
+    const network = createNetwork(mlp({ sizes }), { seed: 1 });
     const tensors = network.tensors().map(({ name, shape, data }) => {
       return [name, { dims: shape, data: Float32Array.from(data) }] as const;
     });
-    const graph = lowerNetwork(network.spec as LayeredNetwork, new Map(tensors));
-    const [models, dense] = [costModels(graph), denseCosts(graph)];
-    for (const kind of ["bytes", "milliseconds"] as const) {
-      const ways = Object.values(models[kind].params).map(([way]) => way!.fixed);
-      const summed = Object.entries(dense[kind].params).map(([name, { weight, output }]) => {
-        const { shape } = network.tensors().find((tensor) => tensor.name === name)!;
-        return weight * shape.reduce((size, extent) => size * extent, 1) + output * shape[0]!;
-      });
-      const total = (parts: readonly number[], other: number): number => parts.reduce((sum, part) => sum + part, other);
-      // Sums in another order.
-      expect(total(summed, dense[kind].other)).toBeCloseTo(total(ways, models[kind].other), 9);
-    }
+    return lowerNetwork(network.spec as LayeredNetwork, new Map(tensors));
+  };
+  const [wide, narrow] = [denseCosts(graphOf(shapes.wide)), costModels(graphOf(shapes.narrow))];
+  for (const kind of ["bytes", "milliseconds"] as const) {
+    const [outputs, inputs] = [shapes.narrow[1], shapes.narrow[0]];
+    const [{ weight, output, block }] = Object.values(wide[kind].params)[0] as [DenseCost];
+    expect(block).toBe(kind === "bytes" ? 1 : 16);
+    const taken = Math.ceil(outputs / block) * block;
+    const scales = kind === "bytes" ? 4 * outputs : 0; // costModels have scales among the others
+    const [way] = Object.values(narrow[kind].params)[0]!;
+    expect(weight * taken * inputs + output * taken - scales, kind).toBeCloseTo(way!.fixed, 9); // sums in another order
   }
 });
 

@@ -3,12 +3,12 @@
  * bytes a layer, does not count), and milliseconds for one example on one thread. Data that core's budgets of bytes and
  * milliseconds are counted with.
  */
-import type { ValueType } from "../file/packed-model.ts";
 import { fold } from "../plan/fold.ts";
 import { productOf } from "../plan/value.ts";
 import { valueDims } from "../plan/value-dims.ts";
 import { type CostTable, defaultCosts, kernelWays } from "./costs.ts";
 import type { PackGraph } from "./pack-graph.ts";
+import { fileType, type PackedValues } from "./packed-values.ts";
 import { smallTensor, storedType } from "./quantize.ts";
 
 /** One way to store or run a tensor: a fixed cost, and one for every block of `outputs` x 1 weights of which any is kept. */
@@ -24,7 +24,7 @@ export interface CostModel {
   readonly params: Readonly<Record<string, readonly CostWay[]>>;
 }
 
-const valueBytes: Readonly<Record<ValueType, number>> = { f32: 4, f16: 2, int8: 1, int4: 0.5 };
+const valueBytes: Readonly<Record<PackedValues, number>> = { f32: 4, f16: 2, int8: 1, int6: 1, int5: 1, int4: 0.5 };
 
 /**
  * The costs of a graph, by the names of its weights.
@@ -35,27 +35,39 @@ const valueBytes: Readonly<Record<ValueType, number>> = { f32: 4, f16: 2, int8: 
  */
 export function costModels(
   graph: PackGraph,
-  options: { readonly values?: ValueType; readonly costs?: CostTable } = {},
+  options: { readonly values?: PackedValues; readonly costs?: CostTable } = {},
 ): { readonly bytes: CostModel; readonly milliseconds: CostModel } {
   return { bytes: byteModel(graph, options.values ?? "int8"), milliseconds: timeModel(graph, options.costs) };
 }
 
-/** What a network costs without zeros, for those that lose channels: of each tensor so much a weight and so much an output, and what everything else does. */
+/**
+ * What a network costs without zeros, for those that lose channels: of each tensor so much a weight and so much an output, once for every
+ * operator that computes with it, and what everything else does.
+ */
 export interface DenseCosts {
   readonly other: number;
-  readonly params: Readonly<Record<string, { readonly weight: number; readonly output: number }>>;
+  readonly params: Readonly<Record<string, readonly DenseCost[]>>;
+}
+
+/** weight * size + output * outputs, the outputs rounded up to a multiple of `block`. */
+export interface DenseCost {
+  readonly weight: number;
+  readonly output: number;
+  readonly size: number;
+  readonly outputs: number;
+  readonly block: number;
 }
 
 /** The costs of a graph by its dense kernels, by the names of its weights; options and errors as for `costModels`. */
 export function denseCosts(
   graph: PackGraph,
-  options: { readonly values?: ValueType; readonly costs?: CostTable } = {},
+  options: { readonly values?: PackedValues; readonly costs?: CostTable } = {},
 ): { readonly bytes: DenseCosts; readonly milliseconds: DenseCosts } {
   return { bytes: denseBytes(graph, options.values ?? "int8"), milliseconds: denseTimes(graph, options.costs) };
 }
 
 /** A value a kept weight and a bit a weight, or a value a weight; biases as they are stored; whole numbers have a scale of f32 an output. */
-function byteModel(graph: PackGraph, values: ValueType): CostModel {
+function byteModel(graph: PackGraph, values: PackedValues): CostModel {
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
   for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
@@ -70,24 +82,24 @@ function byteModel(graph: PackGraph, values: ValueType): CostModel {
   return { other, params };
 }
 
-function denseBytes(graph: PackGraph, values: ValueType): DenseCosts {
+function denseBytes(graph: PackGraph, values: PackedValues): DenseCosts {
   const params: Record<string, DenseCosts["params"][string]> = {};
   let other = 0;
-  for (const { name, size, value, scale, isWeight } of storedTensors(graph, values)) {
-    if (isWeight) params[name] = { weight: value, output: scale };
+  for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
+    if (isWeight) params[name] = [{ weight: value, output: scale, size, outputs, block: 1 }];
     else other += value * size;
   }
   return { other, params };
 }
 
 /** Bytes of a value of each tensor, and of what each output has beside. */
-function storedTensors(graph: PackGraph, values: ValueType) {
+function storedTensors(graph: PackGraph, values: PackedValues) {
   const small = smallTensor(graph.tensors.values());
   return [...graph.tensors].map(([name, tensor]) => {
     const { dims, data, exact, source = name } = tensor;
     const type = storedType(tensor, { values, small });
     const isWeight = dims.length >= 2 && !exact;
-    const hasScale = isWeight && (type === "int8" || type === "int4");
+    const hasScale = isWeight && fileType(type).startsWith("int");
     return {
       name: source,
       size: data.length,
@@ -116,18 +128,18 @@ function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel
 
 function denseTimes(graph: PackGraph, costs: CostTable = defaultCosts): DenseCosts {
   const { other, products } = timedProducts(graph, costs);
-  const params: Record<string, { weight: number; output: number }> = {};
+  const params: Record<string, readonly DenseCost[]> = {};
   for (const { name, operator, dims, outDims } of products) {
-    const before = params[name] ?? { weight: 0, output: 0 };
-    const time = (shape: readonly number[]): number => {
-      return kernelWays(operator, shape, outDims, costs).find(({ kernel }) => kernel === "dense")!.fixed;
+    const wayOf = (shape: readonly number[]) => {
+      return kernelWays(operator, shape, outDims, costs).find(({ kernel }) => kernel === "dense")!;
     };
+    const [outputs = 1, size] = [dims[0], productOf(dims)];
+    const { fixed, block } = wayOf(dims);
+    const taken = Math.ceil(outputs / block) * block;
     // Without taps a kernel takes what it takes for every output.
-    const outputs = time([dims[0]!, 0]);
-    params[name] = {
-      weight: before.weight + (time(dims) - outputs) / productOf(dims),
-      output: before.output + outputs / dims[0]!,
-    };
+    const bare = wayOf([outputs, 0]).fixed;
+    const weight = (fixed - bare) / (taken * (size / outputs));
+    params[name] = [...(params[name] ?? []), { weight, output: bare / taken, size, outputs, block }];
   }
   return { other, params };
 }

@@ -27,7 +27,7 @@ export interface CostTable {
 export const defaultCosts: CostTable = {
   sparse: { row: 39, tap: 3.9 },
   block: { row: 63, tap: 3.95 },
-  rows: { row: 7, tap: 0.69 },
+  rows: { row: 4, tap: 0.45 },
   block4: { row: 21, tap: 0.69 },
   block16: { row: 37, tap: 2.1 },
   number: 1.4,
@@ -39,6 +39,8 @@ export interface KernelWay {
   readonly fixed: number;
   readonly each: number;
   readonly outputs: number;
+  /** Outputs that it computes at a time: of fewer it takes as long. */
+  readonly block: number;
 }
 
 /**
@@ -65,8 +67,8 @@ export function kernelWays(
     const each = (spec.tiles * tap) / 1e6;
     const fixed = (spec.tiles * blocks * row) / 1e6;
     return spec.isDense
-      ? { kernel, fixed: fixed + blocks * taps * each, each: 0, outputs: 1 }
-      : { kernel, fixed, each, outputs: spec.outputs };
+      ? { kernel, fixed: fixed + blocks * taps * each, each: 0, outputs: 1, block: spec.outputs }
+      : { kernel, fixed, each, outputs: spec.outputs, block: spec.outputs };
   };
   if (operator.op !== "Conv" && positions === 1) {
     return [

@@ -172,7 +172,8 @@ describe("coordinate descent", () => {
       for (const firstOrder of [false, true]) {
         const problem = randomProblem({ n: 15, p: 12, keep: 6, ridge: 0.1, firstOrder, dtype });
         const { trace = [], objective: value } = await chitaCd({ maxSweeps: 30, tolerance: 0 }).solve(problem, ctx);
-        const rounding = (dtype === "f64" ? 1e-14 : 1e-6) * trace[0]!;
+        // Lengthened steps are differences of residuals, whose rounding grows with their length.
+        const rounding = (dtype === "f64" ? 1e-11 : 1e-6) * trace[0]!;
         for (let i = 1; i < trace.length; i++) expect(trace[i]!).toBeLessThanOrEqual(trace[i - 1]! + rounding);
         expect(Math.abs(trace.at(-1)! - value)).toBeLessThanOrEqual(rounding);
       }

@@ -3,8 +3,8 @@
  *   max over u of  phi(u) = -1/2 ||u||^2 - u'y + lambda/2 ||w0||^2 - lambda/2 (sum of the k largest V_j(u)^2)
  * is the dual of the perspective relaxation of the cardinality constraint (Frangioni and Gentile 2006; Bertsimas and Van
  * Parys 2020): concave, n variables, never above Q + g'w0. The sum of the k largest is smoothed as in capped-selection.ts.
- * Maximised by L-BFGS preconditioned with I + A A'/lambda (the curvature of phi when everything is kept), with a line
- * search along which V is linear, so that a step costs two products whatever the number of trial lengths.
+ * Maximised by L-BFGS preconditioned with I + A_B A_B'/lambda over some columns B (all of them: the curvature of phi when everything is kept), with a
+ * line search along which V is linear, so that a step costs two products whatever the number of trial lengths.
  */
 
 import { type Kernels, type Mat, type RunContext, type Vec, zeros } from "@secateur/core";
@@ -24,12 +24,14 @@ export interface Relaxation {
   readonly end: DualPoint;
 }
 
-/** A point of the dual and where its ascent began. */
+/** A point of the dual, and what an ascent that comes from elsewhere brings along. */
 export interface DualPoint {
   /** u [n] */
   readonly u: Float64Array;
-  /** The smoothed phi that gains are measured from; absent: phi at u. */
-  readonly start?: number;
+  /** By how much the smoothed phi has grown so far; default 0. */
+  readonly gained?: number;
+  /** Of the smoothing; default: `smoothing` times the k-th largest V_j^2 at u. */
+  readonly width?: number;
 }
 
 /** Limits of {@link solveRelaxation}. */
@@ -40,7 +42,7 @@ export interface RelaxationOptions {
   readonly tolerance?: number;
 }
 
-/** Width of the smoothing, relative to the k-th largest V_j^2 of the dense optimum. */
+/** Width of the smoothing, relative to the k-th largest V_j^2 where the ascent begins. */
 export const smoothing = 0.1;
 /** A step that gains less than this fraction of all that was gained is the last. */
 export const leastGain = 3e-4;
@@ -53,7 +55,7 @@ const slopeTolerance = 0.1;
  * Solves the relaxation approximately.
  *
  * @param spec.preconditioner - Cholesky factor of (an approximation of) I + A A'/lambda
- * @param spec.from - default: where everything is kept, by the preconditioner
+ * @param spec.from - default: the dense minimiser, for which the preconditioner must be of all columns
  * @param spec.k - 1 <= k < p
  */
 export async function solveRelaxation(
@@ -67,7 +69,7 @@ export async function solveRelaxation(
   const floor = kthLargest(V.map(square), k, kernels);
   // The dense optimum already has no more than k weights: nothing has to be chosen.
   if (floor <= 0) return { candidates: V, lowerBound: Number.NEGATIVE_INFINITY, iterations: 0, end: { u } };
-  const width = smoothing * floor;
+  const width = spec.from?.width ?? smoothing * floor;
   const z = zeros(size, model.dtype);
   const energy = 0.5 * lambda * kernels.dot(model.w0, model.w0);
   const quadratic = (x: Float64Array): number => -0.5 * kernels.dot(x, x) - kernels.dot(x, target) + energy;
@@ -87,7 +89,7 @@ export async function solveRelaxation(
     return g;
   };
   let value = quadratic(u) - 0.5 * lambda * choose(V);
-  const start = spec.from?.start ?? value;
+  let gained = spec.from?.gained ?? 0;
   let g = await slopeOf(V, u);
   let lowerBound = boundAt(space, { V, u, k });
   const pairs: Pair[] = [];
@@ -121,9 +123,10 @@ export async function solveRelaxation(
     await ctx.tick({ task: "solve", done: iterations, values: { lowerBound } });
     const gain = nextValue - value;
     value = nextValue;
-    if (gain <= tolerance * (value - start)) break;
+    gained += gain;
+    if (gain <= tolerance * gained) break;
   }
-  return { candidates: V, lowerBound, iterations, end: { u, start } };
+  return { candidates: V, lowerBound, iterations, end: { u, gained, width } };
 }
 
 /** The bound on Q that a u gives, with its V. */

@@ -6,7 +6,7 @@
  *   - afterwards V is taken over all columns, which gives a bound for all of Q; columns among its k largest that were left out join, and the ascent goes on.
  */
 import { isPruneError, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
-import { pick, type RefitOptions, withPrunedModel, withScratch } from "@secateur/core/linalg";
+import { indices, pick, type RefitOptions, withPrunedModel, withScratch } from "@secateur/core/linalg";
 import { union } from "../refit/project.ts";
 import { exchange } from "./exchange.ts";
 import { boundAt, type DualPoint, denseOptimum, type Relaxation, solveRelaxation } from "./relaxation.ts";
@@ -81,7 +81,7 @@ function searchIn(space: RowSpace, task: SearchTask, ctx: RunContext): Promise<F
     };
     let iterations = task.iterations;
     const ascend = async (inner: RowSpace): Promise<Relaxation> => {
-      const spec = { space: inner, k: task.keep, preconditioner, from, maxIterations: Math.max(1, iterations) };
+      const spec = { space: inner, k: task.keep, preconditioner, from, maxIterations: iterations };
       const relaxed = await solveRelaxation(spec, ctx);
       from = relaxed.end;
       iterations -= relaxed.iterations;
@@ -98,7 +98,7 @@ function searchIn(space: RowSpace, task: SearchTask, ctx: RunContext): Promise<F
         const inner = spaceOver(space, pruned as RowSpaceModel, columns);
         const relaxed = await ascend(inner);
         const { lowerBound, missing } = await outside(space, { columns, u: from.u, keep: task.keep });
-        if (missing.length > joins.tolerated * task.keep && join < joins.most) {
+        if (iterations > 0 && missing.length > joins.tolerated * task.keep && join < joins.most) {
           columns = union(columns, missing);
           return undefined;
         }
@@ -148,18 +148,18 @@ interface Chosen {
 
 function chooseColumns(space: RowSpace, keep: number): Chosen {
   const { rows, size, model, kernels, centre } = space;
-  const all = Uint32Array.from({ length: size }, (_, j) => j);
   const few = Math.max(keep, 2 * rows);
-  if (few >= size || rows * few >= model.productCost) return { system: all, active: undefined };
+  if (few >= size || rows * few >= model.productCost) return { system: indices(0, size), active: undefined };
   const score = saliency(space);
   const system = kernels.largest(score, few);
-  const many = active.bySaliency * keep + rows;
-  if (2 * many * rows >= model.productCost) return { system, active: undefined };
+  const many = Math.max(few, active.bySaliency * keep + rows);
+  if (2 * many >= size || 2 * many * rows >= model.productCost) return { system, active: undefined };
+  // 1.5 k is less than `many`, which is less than all.
   const large = kernels.largest(centre.map(Math.abs), Math.floor(active.byMagnitude * keep));
-  return { system, active: union(kernels.largest(score, Math.max(few, many)), large) };
+  return { system, active: union(kernels.largest(score, many), large) };
 }
 
-/** M_j x_j^2 where each weight would go alone, M_j x_j = M_j w0_j - g_j, over its largest value. */
+/** |x_j| sqrt(M_j), whose square is OBD's saliency, at x_j = w0_j - g_j / M_j: where Q is least along weight j alone. M_j = H_jj. */
 function saliency({ model, lambda, size }: RowSpace): Float64Array {
   const { w0, gradient, scale } = model;
   const norms = model.columnNormsSquared();
@@ -176,20 +176,20 @@ function spaceOver(space: RowSpace, model: RowSpaceModel, columns: Uint32Array):
   return { ...space, model, size: columns.length, centre: pick(space.centre, columns) };
 }
 
-/** The bound over all columns, and those among the k largest |V_j| that are not in `columns`. */
+/** The bound over all columns, and those outside of `columns` whose |V_j| is above the k-th largest inside. */
 async function outside(
   space: RowSpace,
   { columns, u, keep }: { columns: Uint32Array; u: Float64Array; keep: number },
 ): Promise<{ lowerBound: number; missing: Uint32Array }> {
   const V = await candidateWeights(space, u);
   const lowerBound = boundAt(space, { V, u, k: keep });
-  const size = V.map(Math.abs);
-  for (const j of columns) size[j] = Number.NaN;
+  const left = V.map(Math.abs);
+  for (const j of columns) left[j] = Number.NaN;
   const inside = pick(V, columns).map(Math.abs);
   const least = space.kernels
     .largest(inside, keep)
     .reduce((min, s) => Math.min(min, inside[s]!), Number.POSITIVE_INFINITY);
-  const missing = Uint32Array.from({ length: space.size }, (_, j) => j).filter((j) => size[j]! > least);
+  const missing = indices(0, space.size).filter((j) => left[j]! > least);
   return { lowerBound, missing };
 }
 

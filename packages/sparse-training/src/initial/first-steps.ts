@@ -6,8 +6,8 @@
  * The first-order form (`exact: false`) leaves H_t out, so that dL_k / dw_0 = g_k. k = 0 is SNIP.
  * Departures: what trains are the prunable weights; the authors train biases and normalisation too.
  */
-import { checkNumber, type HessianProducts, type Saliency, sampleIndices, zeros } from "@secateur/core";
-import { dataMissing } from "../errors.ts";
+import { checkNumber, type HessianProducts, isPruneError, type Saliency, sampleIndices, zeros } from "@secateur/core";
+import { dataMissing, stepsDiverge } from "../errors.ts";
 
 /** Options of {@link firstSteps}. */
 export interface FirstStepsOptions {
@@ -47,9 +47,14 @@ export function firstSteps(options: FirstStepsOptions = {}): Saliency {
       const { model, params, data, task } = problem.source!;
       if (!data) throw dataMissing("prospr");
       const start = problem.w.data;
-      const at = (t: number, w: Float64Array): Promise<HessianProducts> => {
+      const at = async (t: number, w: Float64Array): Promise<HessianProducts> => {
         const examples = sampleIndices(data.size, stepExamples, ctx.rng.fork(`batch ${t}`));
-        return model.hessianProducts!({ params, data, examples, at: w, ...(task ? { task } : {}) }, ctx);
+        try {
+          return await model.hessianProducts!({ params, data, examples, at: w, ...(task ? { task } : {}) }, ctx);
+        } catch (error) {
+          // Of the weights as they came the model says itself what is wrong.
+          throw t > 0 && isPruneError(error) && error.code === "ERR_NOT_FINITE" ? stepsDiverge(t, rate) : error;
+        }
       };
       const w = Float64Array.from(start);
       const v = new Float64Array(w.length);

@@ -118,6 +118,15 @@ describe("prospr", () => {
     expect(() => firstSteps({ stepMomentum: 1 })).toThrow(/at least 0 and below 1/);
   });
 
+  test("steps after which nothing is finite say which, and a smaller rate", async () => {
+    await expect(scoresOf(firstSteps({ stepRate: 1e300 }))).rejects.toMatchObject({
+      code: "ERR_NOT_FINITE",
+      message: expect.stringContaining(
+        "after 1 of its first steps at a rate of 1e+300; lower stepRate (--step-rate 1e+299)",
+      ),
+    });
+  });
+
   test("to first order it is the gradient after the steps times the weights before them", async () => {
     const found = await scoresOf(firstSteps({ firstSteps: 0 }));
     expect(await scoresOf(firstSteps({ firstSteps: 0, exact: false }))).toEqual(found);

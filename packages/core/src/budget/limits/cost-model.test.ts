@@ -107,6 +107,22 @@ describe("products of kept units", () => {
     expect(leastCost(chained, units)).toBe(1);
   });
 
+  test("of a mask are rounded up to what is computed at a time, and of a share in proportion", () => {
+    const [, product] = chained.products!;
+    const rounded: CostModel = {
+      ...chained,
+      products: [{ ...product!, factors: product!.factors.map((factor) => ({ ...factor, multiple: 4 })) }],
+    };
+    // One row of b counts as 4, one column and one row of a, 1 + 2, as 4.
+    expect(modelCost(rounded, units, Uint8Array.of(1, 0, 1, 0))).toBe(1 + 0.5 * 4 * 4);
+    // All are 2 rows of b, counted as 4, times 1 + 4 columns, counted as 8: half of them in proportion.
+    expect(modelCost(rounded, units, Uint8Array.of(1, 1, 1, 1))).toBe(1 + 0.5 * 4 * 8);
+    expect(expectedCost(rounded, units, 1)).toBe(1 + 0.5 * 4 * 8);
+    expect(expectedCost(rounded, units, 0.5)).toBeCloseTo(1 + 0.5 * (1 * (4 / 2)) * (3 * (8 / 5)), 12); // rounding
+    // So that whatever the whole mask breaks is reached by keeping less.
+    expect(shareAt(rounded, units, 16.9)).toBeLessThan(1);
+  });
+
   test("are limited: operations too, and the mask of every order is as long as the limit allows", () => {
     const bound = bindBudget(
       {
@@ -123,8 +139,15 @@ describe("products of kept units", () => {
       [1, 4, 2, 3],
     ]) {
       const mask = bound.constraint(bound.sparsity, referenceKernels).select(Float64Array.from(score));
-      const cost = byDefinition(mask[0]! + mask[1]!, mask[2]! + mask[3]!);
+      const costWith = (of: ArrayLike<number>): number => byDefinition(of[0]! + of[1]!, of[2]! + of[3]!);
+      const cost = costWith(mask);
       expect(cost).toBeLessThanOrEqual(dense / 2);
+      expect(cost).toBeGreaterThan(1);
+      const costs = linearCosts(chained, units, bound.sparsity === 0 ? 1 : 1 - bound.sparsity);
+      const order = [0, 1, 2, 3].sort((a, b) => score[b]! / costs[b]! - score[a]! / costs[a]!);
+      const next = order.find((unit) => mask[unit] === 0)!;
+      const longer = Array.from(mask, (bit, unit) => (unit === next ? 1 : bit));
+      expect(costWith(longer), "one more in order").toBeGreaterThan(dense / 2);
       expect(bound.reached(mask)[0]).toMatchObject({ kind: "flops", reached: cost / dense, dense });
     }
   });

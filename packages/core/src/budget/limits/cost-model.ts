@@ -4,7 +4,7 @@
  * costs each * prod (fixed + sum units * kept); one more unit costs its derivative there.
  */
 import type { Mask } from "../../problem/matrix.ts";
-import type { CostModel, CostProduct, CostWay } from "../budget.ts";
+import type { CostFactor, CostModel, CostProduct, CostWay } from "../budget.ts";
 import { countKept } from "../constraint.ts";
 import type { StackedPart, StackedUnits } from "../stack-units.ts";
 import { weightMask } from "../units.ts";
@@ -22,8 +22,14 @@ export function modelCost({ other, params, products }: CostModel, units: Stacked
   }, start);
 }
 
-/** Kept units by parameter. */
-type KeptUnits = (name: string) => number;
+/** Units by parameter. */
+type Units = (name: string) => number;
+
+/** Kept units of a mask, which is counted in whole numbers; or those of a share of all. */
+interface KeptUnits {
+  readonly of: Units;
+  readonly all?: Units;
+}
 
 function keptUnits({ parts }: StackedUnits, mask: Mask): KeptUnits {
   const kept = new Map(
@@ -32,12 +38,13 @@ function keptUnits({ parts }: StackedUnits, mask: Mask): KeptUnits {
       countKept(mask.subarray(firstUnit, firstUnit + units.count)),
     ]),
   );
-  return (name) => kept.get(name) ?? 0;
+  return { of: (name) => kept.get(name) ?? 0 };
 }
 
 function keptShare({ parts }: StackedUnits, share: number): KeptUnits {
-  const counts = new Map(parts.map(({ param, units }) => [param.name, share * units.count]));
-  return (name) => counts.get(name) ?? 0;
+  const counts = new Map(parts.map(({ param, units }) => [param.name, units.count]));
+  const all = (name: string): number => counts.get(name) ?? 0;
+  return { of: (name) => share * all(name), all };
 }
 
 function productsCost(products: readonly CostProduct[] = [], kept: KeptUnits): number {
@@ -46,17 +53,36 @@ function productsCost(products: readonly CostProduct[] = [], kept: KeptUnits): n
   }, 0);
 }
 
-function extentOf({ fixed, units }: CostProduct["factors"][number], kept: KeptUnits): number {
-  return Object.entries(units).reduce((sum, [name, extent]) => sum + extent * kept(name), fixed);
+/** Rounded up for a mask; for a share in proportion, so that all units cost what the whole mask does. */
+function extentOf(factor: CostFactor, { of, all }: KeptUnits): number {
+  const extent = placesLeft(factor, of);
+  return all ? extent * roundingOf(factor, { of, all }) : roundedUp(factor, extent);
 }
 
-/** What one more unit of a parameter adds. */
+/** By how much rounding lengthens the whole extent. */
+function roundingOf(factor: CostFactor, { of, all = of }: KeptUnits): number {
+  const whole = placesLeft(factor, all);
+  return whole === 0 ? 1 : roundedUp(factor, whole) / whole;
+}
+
+function placesLeft({ fixed, units }: CostFactor, kept: Units): number {
+  return Object.entries(units).reduce((sum, [name, own]) => sum + own * kept(name), fixed);
+}
+
+function roundedUp({ multiple = 1 }: CostFactor, extent: number): number {
+  // Means of places a group round, by less than this.
+  return multiple === 1 ? extent : Math.ceil(extent / multiple - 1e-9) * multiple;
+}
+
+/** What one more unit of a parameter adds on average. */
 function unitInProducts(products: readonly CostProduct[] = [], name: string, kept: KeptUnits): number {
   let slope = 0;
   for (const { each, factors } of products) {
-    factors.forEach(({ units }, f) => {
-      const own = units[name] ?? 0;
-      if (own > 0) slope += factors.reduce((cost, factor, g) => cost * (g === f ? own : extentOf(factor, kept)), each);
+    factors.forEach((owner, f) => {
+      const own = owner.units[name] ?? 0;
+      if (own === 0) return;
+      const one = own * roundingOf(owner, kept);
+      slope += factors.reduce((cost, factor, g) => cost * (g === f ? one : extentOf(factor, kept)), each);
     });
   }
   return slope;
@@ -99,7 +125,7 @@ function expected({ fixed, each, outputs }: CostWay, { param, spec }: StackedPar
 export function leastCost({ other, params, products }: CostModel, { parts }: StackedUnits): number {
   return parts.reduce(
     (total, { param }) => total + Math.min(...params[param.name]!.map(({ fixed }) => fixed)),
-    other + productsCost(products, () => 0),
+    other + productsCost(products, { of: () => 0 }),
   );
 }
 

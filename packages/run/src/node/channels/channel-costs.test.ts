@@ -1,6 +1,7 @@
 import { bindBudget, type FlatParam, type Mask } from "@secateur/core";
 import { type GraphSpec, traceChannels } from "@secateur/graph";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
+import { costModels } from "@secateur/runtime/pack";
 import { expect, test } from "vitest";
 import type { ChannelSet } from "../../prune/coupled-places.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
@@ -34,7 +35,11 @@ function costsOf(wide: number, inner: number) {
   const infos = network.params().map((info, layer) => ({ ...info, flopsPerWeight: 5 + layer }));
   const pruned = new Set(infos.map(({ name }) => name));
   const { sets, extents } = channelSets({ graph: spec, traced, pruned, offsets: new Set() });
-  return { sets, costs: channelCosts({ extents, infos, packed: { graph: networkGraph(network) } }) };
+  // A table that is no parameter of the network takes bytes too.
+  const packed = networkGraph(network);
+  const table = { dims: [20, 30], data: new Float32Array(600).fill(0.5) };
+  const whole = { ...packed, tensors: new Map([...packed.tensors, ["table", table]]) };
+  return { sets, graph: whole, costs: channelCosts({ extents, infos, packed: { graph: whole } }) };
 }
 
 /** One row a group, as a run of channels has them. */
@@ -57,13 +62,12 @@ function paramsOf(sets: readonly ChannelSet[]): readonly FlatParam[] {
 }
 
 test("what is left of a network costs what the network of those widths costs, in operations, bytes and milliseconds", () => {
-  // Multiples of four, since dense kernels take four outputs at a time and what fewer take is as much.
   const [wide, inner] = [8, 12];
-  const { sets, costs } = costsOf(wide, inner);
+  const { sets, graph, costs } = costsOf(wide, inner);
   const units = [{ match: "*", units: { kind: "rows" } }] as const;
   const costOf = (
     kind: "flops" | "bytes" | "milliseconds",
-    network: ReturnType<typeof costsOf>,
+    network: Pick<ReturnType<typeof costsOf>, "sets" | "costs">,
     mask: Mask,
   ): number => {
     const bound = bindBudget({ limits: [{ kind, amount: 1 }], units, costs: network.costs }, paramsOf(network.sets));
@@ -71,10 +75,13 @@ test("what is left of a network costs what the network of those widths costs, in
     return limit!.reached * limit!.dense;
   };
   expect(sets.map(({ count }) => count)).toEqual([wide, inner]);
+  const { other, params } = costModels(graph).bytes;
+  const dense = Object.values(params).reduce((sum, [way]) => sum + way!.fixed, other);
+  expect(costOf("bytes", { sets, costs }, new Uint8Array(wide + inner).fill(1))).toBeCloseTo(dense, 6); // sums in another order
   for (const kind of ["flops", "bytes", "milliseconds"] as const) {
     for (const [w, i] of [
       [4, 4],
-      [4, 8],
+      [5, 7],
       [8, 4],
     ] as const) {
       const mask = Uint8Array.from({ length: wide + inner }, (_, u) => Number(u < wide ? u < w : u - wide < i));

@@ -1,5 +1,5 @@
 /** The output channels of a graph's weights that can only go together, as sets that a model is pruned by. */
-import type { CostProduct } from "@secateur/core";
+import type { CostFactor } from "@secateur/core";
 import {
   channelGroups,
   findParams,
@@ -20,7 +20,7 @@ export interface ChannelSets {
 /** How the extents of weights follow from the groups that are left. */
 export interface ChannelExtents {
   /** By parameter: every axis of its stored tensor, and which of them the outputs are. */
-  readonly params: ReadonlyMap<string, { readonly axes: CostProduct["factors"]; readonly rowAxis: number }>;
+  readonly params: ReadonlyMap<string, { readonly axes: readonly CostFactor[]; readonly rowAxis: number }>;
   /** Groups of each set. */
   readonly counts: ReadonlyMap<string, number>;
 }

@@ -35,12 +35,13 @@ export interface CoupledRun {
 /**
  * The model with its groups as parameters.
  *
- * @param pruned - names of the weights that may be pruned
+ * @param spec.pruned - names of the weights that may be pruned
+ * @param spec.multiple - of which the widths will be that a cut leaves: costs count them so
  * @throws ERR_USAGE for a model without groups; ERR_OPERATOR, ERR_GRAPH_NODE
  */
 export async function coupleChannels(
   model: AnyModel,
-  { pruned, session }: { pruned: readonly string[]; session: Session },
+  { pruned, multiple, session }: { pruned: readonly string[]; multiple: number; session: Session },
 ): Promise<CoupledRun> {
   const { own, onnx, network, path } = model;
   if (!own && !onnx) return { model, params: pruned, kept: [] };
@@ -69,7 +70,7 @@ export async function coupleChannels(
   const infos = network.params();
   return {
     coupled,
-    costsOf: (packed) => channelCosts({ extents, infos, ...(packed ? { packed } : {}) }),
+    costsOf: (packed) => channelCosts({ extents, infos, multiple, ...(packed ? { packed } : {}) }),
     model: { ...model, network: grouped },
     params: sets.map(({ name }) => name),
     kept: kept.map(({ param }) => param),

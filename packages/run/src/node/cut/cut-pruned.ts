@@ -65,7 +65,11 @@ function tryCut(
     return { cut: cutChecked({ ...request, graph: silent }) };
   } catch (error) {
     if (!isPruneError(error) || error.code !== "ERR_NOTHING_TO_CUT") throw error;
-    const message = `${spec.source}: no channel has lost all its weights, so nothing is cut and the network is written as it is; --units channels prunes whole ones`;
+    const { multiple = 1 } = spec;
+    const why =
+      multiple > 1 ? `no width comes down to another multiple of ${multiple}` : "no channel has lost all its weights";
+    const remedy = multiple > 1 ? "leave --multiple-of out, or prune more" : "--units channels prunes whole ones";
+    const message = `${spec.source}: ${why}, so nothing is cut and the network is written as it is; ${remedy}`;
     onEvent({ type: "note", level: "warn", code: "nothing-to-cut", message });
     return undefined;
   }

@@ -87,7 +87,9 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   notePlugin(settings.found, session);
   const { pruned, dense } = chosenDense(whole, settings.keepDense);
   if (pruned.length === 0) throw keepsAll(settings.model);
-  const channels = prunesChannels(settings) ? await coupleChannels(whole, { pruned, session }) : undefined;
+  const channels = prunesChannels(settings)
+    ? await coupleChannels(whole, { pruned, multiple: settings.cut ?? 1, session })
+    : undefined;
   const coupling: CoupledRun = channels ?? { model: whole, params: pruned, kept: [] };
   const { model, params, kept, coupled } = coupling;
   const keptDense = [...dense, ...kept];
