@@ -137,7 +137,7 @@ describe("secateur pack", () => {
   });
 
   test.each([
-    [["--values", "int9"], "allowed is f32, f16, int8, int4"],
+    [["--values", "int9"], "allowed is f32, f16, int8, int6, int5, int4"],
     [["--max-loss", "0.1"], "--max-loss needs --data"],
     [["--costs", "net.safetensors"], "is no table of costs"],
     [["--out", "net.packed"], "has to end in .secateur"],

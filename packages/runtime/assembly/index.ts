@@ -2,6 +2,7 @@
 import { broadcastUnits } from "./broadcast";
 import { blockUnits } from "./block-planes";
 import { copyUnits } from "./copy";
+import { depthwiseUnits } from "./depthwise";
 import { affineUnits, binaryUnits, unaryUnits } from "./elementwise";
 import { gatherUnits } from "./gather";
 import { matrixUnits } from "./matrix-product";
@@ -31,6 +32,7 @@ function perform(step: usize, begin: u32, end: u32): void {
     case 14: matrixUnits(step, begin, end); break;
     case 15: gatherUnits(step, begin, end); break;
     case 16: reduceUnits(step, begin, end); break;
+    case 17: depthwiseUnits(step, begin, end); break;
     default: unreachable();
   }
 }

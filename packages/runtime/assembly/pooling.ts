@@ -1,5 +1,5 @@
 // Windows of every plane: the largest entry or the mean; and the mean of whole planes. A unit is a plane.
-import { normalScalar } from "./simd";
+import { normal, normalScalar } from "./simd";
 import { word } from "./step";
 
 /**
@@ -13,42 +13,44 @@ export function poolUnits(step: usize, begin: u32, end: u32): void {
   const windowHeight = <i32>word(step, 12), windowWidth = <i32>word(step, 13);
   const strideY = <i32>word(step, 14), strideX = <i32>word(step, 15), top = <i32>word(step, 16), left = <i32>word(step, 17);
   const mode = word(step, 18);
-  const isHalving = mode == 0 && windowHeight == 2 && windowWidth == 2 && strideY == 2 && strideX == 2 && top == 0 && left == 0;
+  // Of vectors: where every window lies inside the row, and every or every second column begins one.
+  const firstInside = (left + strideX - 1) / strideX, lastInside = strideX > 2 ? -1 : (width + left - windowWidth) / strideX;
   for (let plane = begin; plane < end; plane++) {
     const from = word(step, 2) + plane * word(step, 4), to = word(step, 3) + plane * word(step, 5);
     for (let oy = 0; oy < outHeight; oy++) {
       const y0 = max(0, oy * strideY - top), y1 = min(height, oy * strideY - top + windowHeight);
-      let ox = 0;
-      if (isHalving && y0 + 2 <= height) {
-        for (; ox + 4 <= outWidth && 2 * ox + 8 <= width; ox += 4) {
-          const at = from + y0 * inRow + (ox << 3);
-          const a = larger(v128.load(at), v128.load(at + inRow)), b = larger(v128.load(at, 16), v128.load(at + inRow, 16));
-          v128.store(to + oy * outRow + (ox << 2), larger(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7)));
+      const out = to + oy * outRow;
+      for (let ox = 0; ox < outWidth; ox++) {
+        if (ox >= firstInside && ox + 3 <= lastInside) {
+          const corner = from + y0 * inRow + ((ox * strideX - left) << 2);
+          const count = <f32>((mode == 1 ? windowHeight : y1 - y0) * windowWidth);
+          let best = f32x4.splat(mode == 0 ? -Infinity : 0);
+          for (let row = corner; row < corner + (y1 - y0) * inRow; row += inRow) {
+            for (let at = row; at < row + (windowWidth << 2); at += 4) {
+              const v = strideX == 1 ? v128.load(at) : v128.shuffle<f32>(v128.load(at), v128.load(at, 16), 0, 2, 4, 6);
+              best = mode == 0 ? f32x4.max(best, v) : f32x4.add(best, v);
+            }
+          }
+          if (mode != 0) best = f32x4.div(best, f32x4.splat(count));
+          v128.store(out + (ox << 2), normal(best));
+          ox += 3;
+          continue;
         }
-      }
-      for (; ox < outWidth; ox++) {
         const x0 = max(0, ox * strideX - left), x1 = min(width, ox * strideX - left + windowWidth);
         let value: f32 = mode == 0 ? -Infinity : 0;
         for (let y = y0; y < y1; y++) {
           const row = from + y * inRow;
           for (let x = x0; x < x1; x++) {
             const v = load<f32>(row + (x << 2));
-            if (mode == 0) { if (!(v <= value)) value = v; } else value += v;
+            value = mode == 0 ? max(value, v) : value + v;
           }
         }
         if (mode == 1) value /= <f32>(windowHeight * windowWidth);
         if (mode == 2) value /= <f32>((y1 - y0) * (x1 - x0));
-        store<f32>(to + oy * outRow + (ox << 2), normalScalar(value));
+        store<f32>(out + (ox << 2), normalScalar(value));
       }
     }
   }
-}
-
-// The second one unless it is smaller or equal: a NaN in either wins, as in the scalar loop for the last one seen.
-// @ts-ignore: decorator
-@inline
-function larger(a: v128, b: v128): v128 {
-  return f32x4.max(a, b);
 }
 
 /** Means of whole planes; zeros between rows add nothing. Words: 2 in, 3 out, 4 and 5 from plane to plane, 6 vectors, 7 positions. */

@@ -5,6 +5,9 @@
 //
 // One output and up to 40 positions are held in registers: a kept weight is one offset, one number, and a product for every vector of
 // positions. Each sum runs over its taps in the order they are stored, so that its bytes do not depend on how work is cut.
+//
+// Where the positions of all channels are more than the nearest cache holds, the taps come in rounds, each over some channels: the sums so far
+// wait in `out` from one round to the next.
 import { CLIP, curveStored, RELU } from "./activation";
 import { guarded, settled } from "./guarded-sum";
 import { madd } from "./simd";
@@ -54,56 +57,80 @@ function sparse1(step: usize, image: u32, first: u32, from: u32, to: u32): void 
 @inline
 function sparseTile(vectors: u32, step: usize, image: u32, first: u32, from: u32, to: u32): void {
   const a = word(step, 2) + image * word(step, 3) + (first << 4);
-  const outPlane = word(step, 5), ends = word(step, 7), residualPlane = word(step, 10);
-  let out = word(step, 4) + image * word(step, 6) + from * outPlane + (first << 4);
-  let residual = word(step, 9);
-  if (residual != 0) residual += image * word(step, 11) + from * residualPlane + (first << 4);
+  const outPlane = word(step, 5), residualPlane = word(step, 10), outputs = word(step, 16), lastRound = word(step, 20) - 1;
+  const firstOut = word(step, 4) + image * word(step, 6) + from * outPlane + (first << 4);
   let mask = word(step, 12);
   if (mask != 0) mask += first << 4;
   const code = word(step, 17), low = real(step, 18), high = real(step, 19);
   const isMasked = mask != 0;
-  let end = ends + (from << 2), bias = word(step, 8) + (from << 2);
-  const lastEnd = ends + (to << 2);
-  let tap: usize = load<u32>(end - 4);
-  for (; end < lastEnd; end += 4, bias += 4, out += outPlane) {
-    let c0 = guarded(bias), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0, c8 = c0, c9 = c0;
-    if (residual != 0) {
-      c0 = f32x4.add(c0, v128.load(residual));
-      if (vectors > 1) c1 = f32x4.add(c1, v128.load(residual, 16));
-      if (vectors > 2) c2 = f32x4.add(c2, v128.load(residual, 32));
-      if (vectors > 3) c3 = f32x4.add(c3, v128.load(residual, 48));
-      if (vectors > 4) c4 = f32x4.add(c4, v128.load(residual, 64));
-      if (vectors > 5) c5 = f32x4.add(c5, v128.load(residual, 80));
-      if (vectors > 6) c6 = f32x4.add(c6, v128.load(residual, 96));
-      if (vectors > 7) c7 = f32x4.add(c7, v128.load(residual, 112));
-      if (vectors > 8) c8 = f32x4.add(c8, v128.load(residual, 128));
-      if (vectors > 9) c9 = f32x4.add(c9, v128.load(residual, 144));
-      residual += residualPlane;
-    }
-    const stop: usize = load<u32>(end);
-    for (; tap < stop; tap += 8) {
-      const p = a + load<u32>(tap), w = v128.load32_splat(tap, 4);
-      c0 = madd(v128.load(p), w, c0);
-      if (vectors > 1) c1 = madd(v128.load(p, 16), w, c1);
-      if (vectors > 2) c2 = madd(v128.load(p, 32), w, c2);
-      if (vectors > 3) c3 = madd(v128.load(p, 48), w, c3);
-      if (vectors > 4) c4 = madd(v128.load(p, 64), w, c4);
-      if (vectors > 5) c5 = madd(v128.load(p, 80), w, c5);
-      if (vectors > 6) c6 = madd(v128.load(p, 96), w, c6);
-      if (vectors > 7) c7 = madd(v128.load(p, 112), w, c7);
-      if (vectors > 8) c8 = madd(v128.load(p, 128), w, c8);
-      if (vectors > 9) c9 = madd(v128.load(p, 144), w, c9);
-    }
-    if (code == RELU) {
-      if (isMasked) storeMasked(vectors, out, mask, RELU, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
-      else storePlain(vectors, out, RELU, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
-    } else if (code == CLIP) {
-      if (isMasked) storeMasked(vectors, out, mask, CLIP, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
-      else storePlain(vectors, out, CLIP, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
-    } else {
-      if (isMasked) storeMasked(vectors, out, mask, 0, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
-      else storePlain(vectors, out, 0, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
-      if (code != 0) curveStored(out, vectors, mask, code, low, high);
+  for (let round: u32 = 0; round <= lastRound; round++) {
+    let residual = word(step, 9);
+    if (residual != 0) residual += image * word(step, 11) + from * residualPlane + (first << 4);
+    const ends = word(step, 7) + (round * outputs << 2), lastEnd = ends + (to << 2);
+    let end = ends + (from << 2), bias = word(step, 8) + (from << 2), out = firstOut;
+    let tap: usize = load<u32>(end - 4);
+    for (; end < lastEnd; end += 4, bias += 4, out += outPlane) {
+      let c0 = guarded(bias), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0, c8 = c0, c9 = c0;
+      if (round != 0) {
+        c0 = v128.load(out);
+        if (vectors > 1) c1 = v128.load(out, 16);
+        if (vectors > 2) c2 = v128.load(out, 32);
+        if (vectors > 3) c3 = v128.load(out, 48);
+        if (vectors > 4) c4 = v128.load(out, 64);
+        if (vectors > 5) c5 = v128.load(out, 80);
+        if (vectors > 6) c6 = v128.load(out, 96);
+        if (vectors > 7) c7 = v128.load(out, 112);
+        if (vectors > 8) c8 = v128.load(out, 128);
+        if (vectors > 9) c9 = v128.load(out, 144);
+      } else if (residual != 0) {
+        c0 = f32x4.add(c0, v128.load(residual));
+        if (vectors > 1) c1 = f32x4.add(c1, v128.load(residual, 16));
+        if (vectors > 2) c2 = f32x4.add(c2, v128.load(residual, 32));
+        if (vectors > 3) c3 = f32x4.add(c3, v128.load(residual, 48));
+        if (vectors > 4) c4 = f32x4.add(c4, v128.load(residual, 64));
+        if (vectors > 5) c5 = f32x4.add(c5, v128.load(residual, 80));
+        if (vectors > 6) c6 = f32x4.add(c6, v128.load(residual, 96));
+        if (vectors > 7) c7 = f32x4.add(c7, v128.load(residual, 112));
+        if (vectors > 8) c8 = f32x4.add(c8, v128.load(residual, 128));
+        if (vectors > 9) c9 = f32x4.add(c9, v128.load(residual, 144));
+        residual += residualPlane;
+      }
+      const stop: usize = load<u32>(end);
+      for (; tap < stop; tap += 8) {
+        const p = a + load<u32>(tap), w = v128.load32_splat(tap, 4);
+        c0 = madd(v128.load(p), w, c0);
+        if (vectors > 1) c1 = madd(v128.load(p, 16), w, c1);
+        if (vectors > 2) c2 = madd(v128.load(p, 32), w, c2);
+        if (vectors > 3) c3 = madd(v128.load(p, 48), w, c3);
+        if (vectors > 4) c4 = madd(v128.load(p, 64), w, c4);
+        if (vectors > 5) c5 = madd(v128.load(p, 80), w, c5);
+        if (vectors > 6) c6 = madd(v128.load(p, 96), w, c6);
+        if (vectors > 7) c7 = madd(v128.load(p, 112), w, c7);
+        if (vectors > 8) c8 = madd(v128.load(p, 128), w, c8);
+        if (vectors > 9) c9 = madd(v128.load(p, 144), w, c9);
+      }
+      if (round != lastRound) {
+        v128.store(out, c0);
+        if (vectors > 1) v128.store(out, c1, 16);
+        if (vectors > 2) v128.store(out, c2, 32);
+        if (vectors > 3) v128.store(out, c3, 48);
+        if (vectors > 4) v128.store(out, c4, 64);
+        if (vectors > 5) v128.store(out, c5, 80);
+        if (vectors > 6) v128.store(out, c6, 96);
+        if (vectors > 7) v128.store(out, c7, 112);
+        if (vectors > 8) v128.store(out, c8, 128);
+        if (vectors > 9) v128.store(out, c9, 144);
+      } else if (code == RELU) {
+        if (isMasked) storeMasked(vectors, out, mask, RELU, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
+        else storePlain(vectors, out, RELU, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
+      } else if (code == CLIP) {
+        if (isMasked) storeMasked(vectors, out, mask, CLIP, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
+        else storePlain(vectors, out, CLIP, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
+      } else {
+        if (isMasked) storeMasked(vectors, out, mask, 0, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
+        else storePlain(vectors, out, 0, low, high, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9);
+        if (code != 0) curveStored(out, vectors, mask, code, low, high);
+      }
     }
   }
 }

@@ -3,39 +3,64 @@
 //   out[n] = activation(bias[n] + sum over kept f of weight[n, f] in[f] + residual[n])
 //
 // by rows, and in blocks of 4 or 16 outputs that share their kept features; a dense matrix is blocks of 16 that keep every feature.
-// Words of a step: 2 in; 3 out; 4 table; 5 bias; 6 residual or 0; 7 outputs; 8 outputs of a unit; 9 activation, 10 low, 11 high.
-// The table has three words a row or block: where its weights begin, where its offsets (bytes from `in`, u32), how many taps. Bias, out
-// and residual have room for whole blocks.
-import { activated, activatedScalar } from "./activation";
+// Words of a step: 2 in; 3 out; 4 table; 5 bias; 6 residual or 0; 7 outputs; 8 outputs of a unit; 9 activation, 10 low, 11 high; 12 of rows:
+// whether offsets are u32. The table has three words a block: where its weights begin, where its offsets (bytes from `in`, u32), how many taps.
+// Bias, out and residual have room for whole blocks.
+import { activated } from "./activation";
 import { madd } from "./simd";
 import { real, word } from "./step";
 
-/** A unit is some rows. */
+/**
+ * Rows of any features, four at a time that keep about as many: a tap is a weight and an offset (u16 where they are below 65536) for each, so
+ * that a product takes a quarter of an instruction, and what each row reads is put together first. A block has eight words in the table: the
+ * three, an unused one, and the numbers of its outputs. A unit is some blocks.
+ */
 export function rowUnits(step: usize, begin: u32, end: u32): void {
   const x = word(step, 2), out = word(step, 3), table = word(step, 4), bias = word(step, 5), residual = word(step, 6);
-  const code = word(step, 9), low = real(step, 10), high = real(step, 11);
-  const last = min(end * word(step, 8), word(step, 7));
-  for (let n = begin * word(step, 8); n < last; n++) {
-    const row = table + n * 12;
-    let weight: usize = load<u32>(row), offset: usize = load<u32>(row, 4);
-    const taps = load<u32>(row, 8);
-    let s0 = load<f32>(bias + (n << 2)), s1: f32 = 0, s2: f32 = 0, s3: f32 = 0;
-    let left = taps;
-    for (; left >= 4; left -= 4) {
-      s0 += load<f32>(weight) * load<f32>(x + load<u32>(offset));
-      s1 += load<f32>(weight, 4) * load<f32>(x + load<u32>(offset, 4));
-      s2 += load<f32>(weight, 8) * load<f32>(x + load<u32>(offset, 8));
-      s3 += load<f32>(weight, 12) * load<f32>(x + load<u32>(offset, 12));
-      weight += 16; offset += 16;
-    }
-    for (; left > 0; left--) {
-      s0 += load<f32>(weight) * load<f32>(x + load<u32>(offset));
-      weight += 4; offset += 4;
-    }
-    let sum = (s0 + s1) + (s2 + s3);
-    if (residual != 0) sum += load<f32>(residual + (n << 2));
-    store<f32>(out + (n << 2), activatedScalar(sum, code, low, high));
+  const code = word(step, 9), low = real(step, 10), high = real(step, 11), isWide = word(step, 12) != 0;
+  const perUnit = word(step, 8) >> 2, last = min(end * perUnit, (word(step, 7) + 3) >> 2);
+  for (let n = begin * perUnit; n < last; n++) {
+    const row = table + (n << 5);
+    const weight: usize = load<u32>(row), offset: usize = load<u32>(row, 4), taps = load<u32>(row, 8);
+    const i0 = load<u32>(row, 16) << 2, i1 = load<u32>(row, 20) << 2, i2 = load<u32>(row, 24) << 2, i3 = load<u32>(row, 28) << 2;
+    let sum = isWide ? rowSums<u32>(x, weight, offset, taps) : rowSums<u16>(x, weight, offset, taps);
+    sum = f32x4.add(sum, gathered(bias + i0, bias + i1, bias + i2, bias + i3));
+    if (residual != 0) sum = f32x4.add(sum, gathered(residual + i0, residual + i1, residual + i2, residual + i3));
+    const v = activated(sum, code, low, high);
+    v128.store_lane<f32>(out + i0, v, 0);
+    v128.store_lane<f32>(out + i1, v, 1);
+    v128.store_lane<f32>(out + i2, v, 2);
+    v128.store_lane<f32>(out + i3, v, 3);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function rowSums<T>(x: usize, weight: usize, offset: usize, taps: u32): v128 {
+  const size = sizeof<T>();
+  let c = f32x4.splat(0), d = c;
+  const end = weight + ((taps & ~1) << 4);
+  for (; weight < end; weight += 32, offset += 8 * size) {
+    const v = gathered(x + load<T>(offset), x + load<T>(offset, size), x + load<T>(offset, 2 * size), x + load<T>(offset, 3 * size));
+    c = madd(v128.load(weight), v, c);
+    const w = gathered(x + load<T>(offset, 4 * size), x + load<T>(offset, 5 * size), x + load<T>(offset, 6 * size), x + load<T>(offset, 7 * size));
+    d = madd(v128.load(weight, 16), w, d);
+  }
+  if (taps & 1) {
+    const v = gathered(x + load<T>(offset), x + load<T>(offset, size), x + load<T>(offset, 2 * size), x + load<T>(offset, 3 * size));
+    c = madd(v128.load(weight), v, c);
+  }
+  return f32x4.add(c, d);
+}
+
+/** Four numbers from four places. */
+// @ts-ignore: decorator
+@inline
+function gathered(a: usize, b: usize, c: usize, d: usize): v128 {
+  let v = v128.load32_zero(a);
+  v = v128.load_lane<f32>(b, v, 1);
+  v = v128.load_lane<f32>(c, v, 2);
+  return v128.load_lane<f32>(d, v, 3);
 }
 
 // @ts-ignore: decorator

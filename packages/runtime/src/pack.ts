@@ -20,4 +20,5 @@ export type { OnnxLikeGraph, OnnxLikeNode, OnnxLikeTensor } from "./pack/onnx/lo
 export { type AtBatch, batchPair, openBatch } from "./pack/open-batch.ts";
 export type { DenseTensor, PackGraph } from "./pack/pack-graph.ts";
 export { type PackedLayer, type PackResult, packGraph } from "./pack/pack-graph-file.ts";
+export type { PackedValues } from "./pack/packed-values.ts";
 export { valueDims } from "./plan/value-dims.ts";

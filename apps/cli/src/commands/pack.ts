@@ -13,7 +13,7 @@ import { type SessionFlags, withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** How values can be stored, the most exact first. */
-const valueNames = ["f32", "f16", "int8", "int4"] as const;
+const valueNames = ["f32", "f16", "int8", "int6", "int5", "int4"] as const;
 
 interface PackFlags extends SessionFlags, InputFlags, DataFlags {
   readonly out?: string;

@@ -2,13 +2,13 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { toHalf } from "../pack/to-half.ts";
-import { encodePacked, type PackGraph } from "../pack.ts";
+import { encodePacked, type PackedValues, type PackGraph } from "../pack.ts";
 import { load } from "../session.ts";
 import { crc32 } from "./crc32.ts";
 import { decodePacked } from "./decode-packed.ts";
 import { decodeTensor } from "./decode-tensor.ts";
 import { fromHalf } from "./half.ts";
-import type { PackedOperator, ValueType } from "./packed-model.ts";
+import type { PackedOperator } from "./packed-model.ts";
 import { prefixBytes } from "./prefix.ts";
 
 /** Everything that a file may do wrong ends in one of these. */
@@ -43,12 +43,14 @@ const graph: PackGraph = {
 };
 
 describe("a packed file", () => {
-  test.each<[ValueType, number]>([
+  test.each<[PackedValues, number]>([
     ["f32", 0],
     // Half a step of ten fraction bits.
     ["f16", 2 ** -11],
-    // Half a step of 127, or of 7, whole numbers up to the row's largest weight, here at most 1.
+    // Half a step of 127, 31, 15 or 7 whole numbers up to the row's largest weight, here at most 1.
     ["int8", 0.5 / 127],
+    ["int6", 0.5 / 31],
+    ["int5", 0.5 / 15],
     ["int4", 0.5 / 7],
   ])("gives back its tensors in %s, zeros exactly", async (values, tolerance) => {
     for (const compression of ["gzip", "none"] as const) {

@@ -3,12 +3,12 @@
  * bytes a layer, does not count), and milliseconds for one example on one thread. Data that core's budgets of bytes and
  * milliseconds are counted with.
  */
-import type { ValueType } from "../file/packed-model.ts";
 import { fold } from "../plan/fold.ts";
 import { productOf } from "../plan/value.ts";
 import { valueDims } from "../plan/value-dims.ts";
 import { type CostTable, defaultCosts, kernelWays } from "./costs.ts";
 import type { PackGraph } from "./pack-graph.ts";
+import { fileType, type PackedValues } from "./packed-values.ts";
 import { smallTensor, storedType } from "./quantize.ts";
 
 /** One way to store or run a tensor: a fixed cost, and one for every block of `outputs` x 1 weights of which any is kept. */
@@ -24,7 +24,7 @@ export interface CostModel {
   readonly params: Readonly<Record<string, readonly CostWay[]>>;
 }
 
-const valueBytes: Readonly<Record<ValueType, number>> = { f32: 4, f16: 2, int8: 1, int4: 0.5 };
+const valueBytes: Readonly<Record<PackedValues, number>> = { f32: 4, f16: 2, int8: 1, int6: 1, int5: 1, int4: 0.5 };
 
 /**
  * The costs of a graph, by the names of its weights.
@@ -35,7 +35,7 @@ const valueBytes: Readonly<Record<ValueType, number>> = { f32: 4, f16: 2, int8: 
  */
 export function costModels(
   graph: PackGraph,
-  options: { readonly values?: ValueType; readonly costs?: CostTable } = {},
+  options: { readonly values?: PackedValues; readonly costs?: CostTable } = {},
 ): { readonly bytes: CostModel; readonly milliseconds: CostModel } {
   return { bytes: byteModel(graph, options.values ?? "int8"), milliseconds: timeModel(graph, options.costs) };
 }
@@ -61,13 +61,13 @@ export interface DenseCost {
 /** The costs of a graph by its dense kernels, by the names of its weights; options and errors as for `costModels`. */
 export function denseCosts(
   graph: PackGraph,
-  options: { readonly values?: ValueType; readonly costs?: CostTable } = {},
+  options: { readonly values?: PackedValues; readonly costs?: CostTable } = {},
 ): { readonly bytes: DenseCosts; readonly milliseconds: DenseCosts } {
   return { bytes: denseBytes(graph, options.values ?? "int8"), milliseconds: denseTimes(graph, options.costs) };
 }
 
 /** A value a kept weight and a bit a weight, or a value a weight; biases as they are stored; whole numbers have a scale of f32 an output. */
-function byteModel(graph: PackGraph, values: ValueType): CostModel {
+function byteModel(graph: PackGraph, values: PackedValues): CostModel {
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
   for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
@@ -82,7 +82,7 @@ function byteModel(graph: PackGraph, values: ValueType): CostModel {
   return { other, params };
 }
 
-function denseBytes(graph: PackGraph, values: ValueType): DenseCosts {
+function denseBytes(graph: PackGraph, values: PackedValues): DenseCosts {
   const params: Record<string, DenseCosts["params"][string]> = {};
   let other = 0;
   for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
@@ -93,13 +93,13 @@ function denseBytes(graph: PackGraph, values: ValueType): DenseCosts {
 }
 
 /** Bytes of a value of each tensor, and of what each output has beside. */
-function storedTensors(graph: PackGraph, values: ValueType) {
+function storedTensors(graph: PackGraph, values: PackedValues) {
   const small = smallTensor(graph.tensors.values());
   return [...graph.tensors].map(([name, tensor]) => {
     const { dims, data, exact, source = name } = tensor;
     const type = storedType(tensor, { values, small });
     const isWeight = dims.length >= 2 && !exact;
-    const hasScale = isWeight && (type === "int8" || type === "int4");
+    const hasScale = isWeight && fileType(type).startsWith("int");
     return {
       name: source,
       size: data.length,

@@ -27,7 +27,7 @@ export interface CostTable {
 export const defaultCosts: CostTable = {
   sparse: { row: 39, tap: 3.9 },
   block: { row: 63, tap: 3.95 },
-  rows: { row: 7, tap: 0.69 },
+  rows: { row: 4, tap: 0.45 },
   block4: { row: 21, tap: 0.69 },
   block16: { row: 37, tap: 2.1 },
   number: 1.4,

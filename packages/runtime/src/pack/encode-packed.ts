@@ -1,14 +1,15 @@
 import { notPackable, quoted } from "../errors.ts";
 import { crc32 } from "../file/crc32.ts";
-import type { PackedHeader, TensorEntry, ValueType } from "../file/packed-model.ts";
+import type { PackedHeader, TensorEntry } from "../file/packed-model.ts";
 import { magic, packedFileVersion, prefixBytes } from "../file/prefix.ts";
 import type { DenseTensor, PackGraph } from "./pack-graph.ts";
+import { fileType, type PackedValues } from "./packed-values.ts";
 import { smallTensor, storedType, storedValues } from "./quantize.ts";
 
 /** How a file is written. */
 export interface EncodeOptions {
   /** Of tensors of two or more extents; beside fewer bits than f32, biases and the like are f16 where it holds them. Default "f32". */
-  readonly values?: ValueType;
+  readonly values?: PackedValues;
   /** Default "gzip"; "none" for hosts that compress, or to compress it otherwise. */
   readonly compression?: "gzip" | "none";
   /** Whether weights that are zero may be left out; default true. Without, a file tells what the dense network would take. */
@@ -37,7 +38,7 @@ export async function encodePacked(graph: PackGraph, options: EncodeOptions = {}
     entries.push({
       name,
       dims: tensor.dims,
-      values: type,
+      values: fileType(type),
       ...(kept ? { kept: kept.length } : {}),
       crc32: crc32(stored, crc32(mask)),
     });

@@ -1,6 +1,10 @@
-/** Values as the file stores them: f32, f16, or whole numbers times a scale an output, q = round(w / scale), scale = max |w| / (2^(bits-1) - 1). */
-import type { ValueType } from "../file/packed-model.ts";
+/**
+ * Values as the file stores them: f32, f16, or whole numbers times a scale an output, q = round(w / scale), scale = max |w| / (2^(bits-1) - 1).
+ * Those of 5 and 6 bits lie in bytes as those of 8 do: fewer different ones are what gzip makes smaller.
+ */
+
 import type { DenseTensor } from "./pack-graph.ts";
+import { type PackedValues, packedMost } from "./packed-values.ts";
 import { toHalf } from "./to-half.ts";
 
 /**
@@ -21,8 +25,8 @@ export function smallTensor(tensors: Iterable<DenseTensor>): number {
  */
 export function storedType(
   { dims, data, exact }: DenseTensor,
-  { values, small }: { readonly values: ValueType; readonly small: number },
-): ValueType {
+  { values, small }: { readonly values: PackedValues; readonly small: number },
+): PackedValues {
   if (exact || values === "f32") return "f32";
   if (dims.length >= 2 && (values === "f16" || data.length >= small)) return values;
   const least = dims.length < 2 ? 2 ** -14 : 0;
@@ -34,7 +38,7 @@ export function storedType(
 /** The value stream of a tensor: scales, then kept values. @param kept - indices in ascending order; undefined: all */
 export function storedValues(
   tensor: { readonly dims: readonly number[]; readonly data: Float32Array },
-  values: ValueType,
+  values: PackedValues,
   kept: Uint32Array | undefined,
 ): Uint8Array {
   const { data } = tensor;
@@ -44,7 +48,7 @@ export function storedValues(
   if (values === "f16") return bytesOf(Uint16Array.from({ length: count }, (_, i) => toHalf(at(i))));
   const rows = tensor.dims[0] ?? 1;
   const length = data.length / rows;
-  const most = values === "int8" ? 127 : 7;
+  const most = packedMost[values];
   const scales = Float32Array.from({ length: rows }, (_, row) => {
     let largest = 0;
     for (let i = row * length; i < (row + 1) * length; i++) largest = Math.max(largest, Math.abs(data[i]!));
@@ -54,7 +58,7 @@ export function storedValues(
     const scale = scales[Math.floor((kept ? kept[i]! : i) / length)]!;
     return scale === 0 ? 0 : Math.max(-most, Math.min(most, Math.round(at(i) / scale)));
   });
-  const packed = values === "int8" ? bytesOf(whole) : nibbles(whole);
+  const packed = values === "int4" ? nibbles(whole) : bytesOf(whole);
   const out = new Uint8Array(4 * rows + packed.length);
   out.set(bytesOf(scales));
   out.set(packed, 4 * rows);

@@ -34,6 +34,8 @@ export interface Builder {
   constant(bytes: () => number, write: Constant["write"]): Constant;
   /** A constant of f32, with zeros behind it up to a whole number of 16. */
   numbers(values: ArrayLike<number>): Constant;
+  /** What was made of the same weights before, such as in a step of time before this one, or else now. `use` says what it is made for. */
+  once<T>(weights: Float32Array, use: string, make: () => T): T;
   /** Numbers of a private region that no step writes. */
   fill(region: Region, values: Float32Array): void;
   /** Address of the mask of a region's positions, 0 where it has no gaps. */
@@ -79,6 +81,7 @@ export function createDraft(threads: number): Draft {
   const regions = new Set<Region>();
   const fills = new Map<Region, Float32Array>();
   const masks = new Map<string, Constant>();
+  const shared = new Map<Float32Array, Map<string, unknown>>();
   let current = -1;
 
   const builder: Draft = {
@@ -87,6 +90,12 @@ export function createDraft(threads: number): Draft {
     constants,
     regions,
     fills,
+    once<T>(weights: Float32Array, use: string, make: () => T): T {
+      const uses = shared.get(weights) ?? new Map<string, unknown>();
+      shared.set(weights, uses);
+      if (!uses.has(use)) uses.set(use, make());
+      return uses.get(use) as T;
+    },
     fill: (region, values) => void fills.set(region, values),
     begin(operator) {
       current = operator;

@@ -177,14 +177,16 @@ function scaled(spec: {
   const bias = product.tensors[1] === undefined ? undefined : tensors.get(product.tensors[1])!;
   const outputs = weights.dims[0]!;
   const length = data.length / outputs;
-  const [folded, biases] = [new Float32Array(data.length), new Float32Array(outputs)];
-  for (let o = 0; o < outputs; o++) {
-    const factor = entryOf(scale!, o);
-    for (let i = o * length; i < (o + 1) * length; i++) folded[i] = factor * data[i]!;
-    biases[o] = factor * (bias?.data[o] ?? 0) + entryOf(shift!, o);
-  }
-  const names = [isShared ? `${product.output}.folded.weight` : product.tensors[0]!, `${product.output}.folded.bias`];
-  tensors.set(names[0]!, { ...weights, data: folded });
+  const biases = Float32Array.from(
+    { length: outputs },
+    (_, o) => entryOf(scale!, o) * (bias?.data[o] ?? 0) + entryOf(shift!, o),
+  );
+  const isShift = scale!.data.every((factor) => factor === 1);
+  const isOwn = isShared && !isShift;
+  const names = [isOwn ? `${product.output}.folded.weight` : product.tensors[0]!, `${product.output}.folded.bias`];
+  // A shift alone leaves the weights as they are, so that steps of time go on sharing theirs.
+  if (!isShift)
+    tensors.set(names[0]!, { ...weights, data: data.map((w, i) => w * entryOf(scale!, Math.floor(i / length))) });
   tensors.set(names[1]!, { dims: [outputs], data: biases });
   return names;
 }

@@ -18,6 +18,7 @@ export const kernels = {
   matrix: 14,
   gather: 15,
   reduce: 16,
+  depthwise: 17,
 } as const;
 
 /** Positions of planes that one output, or a block of four, holds in registers. */

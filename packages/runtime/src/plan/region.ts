@@ -92,8 +92,20 @@ export function geometryOf(shape: PlaneShape): Geometry {
   const { stride } = rootOf(shape.rows);
   const lead = Math.ceil((shape.marginY * stride + shape.marginX) / 4) * 4;
   const vectors = Math.ceil((shape.height * stride) / 4);
-  return { stride, lead, vectors, plane: lead + 4 * vectors };
+  return { stride, lead, vectors, plane: spreadOut(lead + 4 * vectors) };
 }
+
+/**
+ * Planes of a whole number of cache lines that is even fall on a part of the cache's sets, and drive each other out of it: an odd number of
+ * lines falls on all. Small planes follow each other closely in any case.
+ */
+function spreadOut(plane: number): number {
+  const lines = plane / lineNumbers;
+  return lines < 8 || lines % 2 !== 0 ? plane : plane + lineNumbers;
+}
+
+/** Numbers of a line of the cache. */
+const lineNumbers = 16;
 
 /** Numbers that kernels may read or write behind what a region holds. */
 const slack = 64;

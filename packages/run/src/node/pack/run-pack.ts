@@ -1,8 +1,14 @@
 /** `secateur pack`: a model into one small file that @secateur/runtime loads. */
 import { chooseTask, countZeros, type Evaluation } from "@secateur/core";
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
-import type { ValueType } from "@secateur/runtime";
-import { type CostTable, encodePacked, type PackedLayer, type PackGraph, packGraph } from "@secateur/runtime/pack";
+import {
+  type CostTable,
+  encodePacked,
+  type PackedLayer,
+  type PackedValues,
+  type PackGraph,
+  packGraph,
+} from "@secateur/runtime/pack";
 import { badUsage, maxLossWithoutAccuracy, packedLossTooLarge } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { brotli, type CompressedCopy, checkCopies, settleCopies } from "../export/compressed-copies.ts";
@@ -22,7 +28,7 @@ export interface PackSettings {
   /** Of an ONNX model: what is settled of its inputs. */
   readonly inputs?: InputChoices | undefined;
   /** Default int8. */
-  readonly values?: ValueType | undefined;
+  readonly values?: PackedValues | undefined;
   /** Points of accuracy that storing values may cost at most. */
   readonly maxLoss?: number | undefined;
   readonly data?: string | undefined;
@@ -55,7 +61,7 @@ export interface PackedBytes {
 /** What `secateur pack --json` prints. */
 export interface PackDocument {
   readonly file: string;
-  readonly values: ValueType;
+  readonly values: PackedValues;
   readonly weights: number;
   readonly nonzeros: number;
   readonly bytes: PackedBytes;

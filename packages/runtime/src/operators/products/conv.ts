@@ -8,50 +8,10 @@
 import type { Builder } from "../../plan/builder.ts";
 import { geometryOf, needMargin, originOf, type PlaneShape, type Region } from "../../plan/region.ts";
 import type { Value } from "../../plan/value.ts";
-import {
-  activationWords,
-  type Call,
-  type OperatorKind,
-  oneNumber,
-  sameDims,
-  shapeText,
-  wholeNumbers,
-} from "../operator.ts";
+import { activationWords, type OperatorKind, sameDims, shapeText } from "../operator.ts";
+import { type ConvShape, convShape } from "./conv-shape.ts";
+import { isStridedDepthwise, lowerDepthwise } from "./depthwise.ts";
 import { lowerProduct } from "./product.ts";
-
-interface ConvShape {
-  readonly outputs: number;
-  readonly inGroup: number;
-  readonly kernel: readonly [number, number];
-  readonly strides: readonly [number, number];
-  readonly pads: readonly [number, number, number, number];
-  readonly dilations: readonly [number, number];
-  readonly group: number;
-}
-
-function convShape(call: Call): ConvShape {
-  const weights = call.tensors[0]!;
-  if (weights.dims.length !== 4)
-    call.refuse(`its weights are ${shapeText(weights.dims)}; they have to be [out, in / group, height, width]`);
-  const [outputs, inGroup, kh, kw] = weights.dims as readonly [number, number, number, number];
-  const group = oneNumber(call, "group", 1);
-  if (!Number.isInteger(group) || group < 1)
-    call.refuse(`its group is ${group}; it has to be a whole number of at least 1`);
-  return {
-    outputs,
-    inGroup,
-    kernel: [kh, kw],
-    group,
-    strides: wholeNumbers(call, "strides", { length: 2, low: 1, high: 4096, or: [1, 1] }) as [number, number],
-    pads: wholeNumbers(call, "pads", { length: 4, low: 0, high: 4096, or: [0, 0, 0, 0] }) as [
-      number,
-      number,
-      number,
-      number,
-    ],
-    dilations: wholeNumbers(call, "dilations", { length: 2, low: 1, high: 4096, or: [1, 1] }) as [number, number],
-  };
-}
 
 export const conv: OperatorKind = {
   inputs: [1, 2],
@@ -83,6 +43,10 @@ export const conv: OperatorKind = {
     const shape = convShape(call);
     const { outputs, inGroup, kernel, group } = shape;
     const [kh, kw] = kernel;
+    if (isStridedDepthwise(shape, output.dims)) {
+      lowerDepthwise({ call, shape, output }, builder);
+      return;
+    }
     const source = shape.strides.every((stride) => stride === 1)
       ? wholeImage(call.inputs[0]!, shape, builder)
       : phases(call.inputs[0]!, shape, output.dims, builder);
@@ -115,6 +79,7 @@ export const conv: OperatorKind = {
         },
         isByBlocks,
         isDense: choice === "dense",
+        reach: source.reach,
       },
       builder,
     );
@@ -125,9 +90,26 @@ export const conv: OperatorKind = {
 interface Source {
   readonly region: Region & { readonly planes: PlaneShape };
   readonly offset: () => (channel: number, ky: number, kx: number) => number;
+  /** Bytes that the taps of one output read for so many bytes of positions. */
+  readonly reach: (tileBytes: number) => number;
 }
 
-function wholeImage(value: Value, { pads, dilations }: ConvShape, builder: Builder): Source {
+/**
+ * Bytes that one tile of positions reads: in each of so many planes, pieces of some rows, or all from the first to the last where they overlap.
+ * `stride` in numbers.
+ */
+function reachOf(
+  tileBytes: number,
+  { planes, rows, width, stride }: { planes: number; rows: number; width: number; stride: number },
+): number {
+  const piece = tileBytes + 4 * (width - 1) + lineBytes;
+  return planes * Math.min(rows * piece, piece + 4 * (rows - 1) * stride);
+}
+
+/** What is read besides where a piece begins and ends inside lines of the cache. */
+const lineBytes = 64;
+
+function wholeImage(value: Value, { pads, dilations, inGroup, kernel }: ConvShape, builder: Builder): Source {
   const region = builder.planes(value);
   const [top, left, bottom, right] = pads;
   needMargin(region.planes, Math.max(top, bottom), Math.max(left, right));
@@ -138,14 +120,19 @@ function wholeImage(value: Value, { pads, dilations }: ConvShape, builder: Build
       return (channel, ky, kx) =>
         channel * plane + lead + (ky * dilations[0] - top) * stride + kx * dilations[1] - left;
     },
+    reach: (tileBytes) => {
+      const stride = dilations[0] * geometryOf(region.planes).stride;
+      const width = dilations[1] * (kernel[1] - 1) + 1;
+      return reachOf(tileBytes, { planes: inGroup, rows: kernel[0], width, stride });
+    },
   };
 }
 
 function phases(value: Value, shape: ConvShape, outDims: readonly number[], builder: Builder): Source {
   const { strides, pads, dilations, kernel } = shape;
   const [sy, sx] = strides;
-  const from = builder.planes(value);
-  const { images, channels, height, width } = from.planes;
+  const from = heldImage(value);
+  const [images, channels, height, width] = value.dims as readonly [number, number, number, number];
   const key = `${sy} ${sx}`;
   const [rows, columns] = [Math.ceil(height / sy), Math.ceil(width / sx)];
   // Where a stride does not divide the image, the last rows and columns of some phases must stay zero.
@@ -178,11 +165,13 @@ function phases(value: Value, shape: ConvShape, outDims: readonly number[], buil
         to: region,
         extents: () => [images, channels, Math.ceil((height - py) / sy), Math.ceil((width - px) / sx)],
         places: () => {
-          const [a, b] = [geometryOf(from.planes), geometryOf(region.planes)];
+          const { first, steps } = walkImage(from, value.dims);
+          const [image, plane, row] = steps;
+          const b = geometryOf(region.planes);
           return {
-            from: originOf(from) + 4 * (py * a.stride + px),
+            from: from.address + 4 * (first + py * row + px),
             to: originOf(region) + 4 * phase * channels * b.plane,
-            fromSteps: [channels * a.plane, a.plane, sy * a.stride, sx],
+            fromSteps: [image, plane, sy * row, sx],
             toSteps: [channels * sy * sx * b.plane, b.plane, b.stride, 1],
           };
         },
@@ -199,5 +188,28 @@ function phases(value: Value, shape: ConvShape, outDims: readonly number[], buil
         return ((y.phase * sx + x.phase) * channels + channel) * plane + lead + y.shift * stride + x.shift;
       };
     },
+    reach: (tileBytes) => {
+      const planes = shape.inGroup * Math.min(sy, kernel[0]) * Math.min(sx, kernel[1]);
+      const [rows, width] = [Math.ceil(kernel[0] / sy), Math.ceil(kernel[1] / sx)];
+      return reachOf(tileBytes, { planes, rows, width, stride: geometryOf(region.planes).stride });
+    },
   };
+}
+
+/** The image as it is held already: its planes, or its rows as the caller or an operator before gives them. */
+function heldImage(value: Value): Region {
+  return value.planes ?? value.given ?? value.flat!;
+}
+
+/** Distances in numbers: of the first position from the region's address, and from image to image, plane to plane, row to row. */
+function walkImage(
+  { planes }: Region,
+  [, channels, height, width]: readonly number[],
+): {
+  readonly first: number;
+  readonly steps: readonly [number, number, number];
+} {
+  if (!planes) return { first: 0, steps: [channels! * height! * width!, height! * width!, width!] };
+  const { lead, plane, stride } = geometryOf(planes);
+  return { first: lead, steps: [channels! * plane, plane, stride] };
 }

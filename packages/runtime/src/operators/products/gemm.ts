@@ -55,7 +55,18 @@ export const gemm: OperatorKind = {
         return () => ofAll;
       };
       const matrix = { weights: weights!.data, outputs, taps: features, places };
-      lowerProduct({ call, from, output, matrix, isByBlocks: choice !== "sparse", isDense }, builder);
+      lowerProduct(
+        {
+          call,
+          from,
+          output,
+          matrix,
+          isByBlocks: choice !== "sparse",
+          isDense,
+          reach: (tileBytes) => features * tileBytes,
+        },
+        builder,
+      );
       return;
     }
     const { rows, kernel } = vectorKernels[choice];
@@ -63,11 +74,12 @@ export const gemm: OperatorKind = {
     const residual = call.inputs[1] ? builder.flat(call.inputs[1]) : undefined;
     const to = flatRegion(outputs);
     output.flat = to;
-    const { constant, count } = vectorTaps(
-      { weights: weights!.data, outputs, features, rows, isDense },
-      builder.constant,
+    const { constant, count, isWide } = builder.once(weights!.data, `vector ${rows} ${isDense}`, () =>
+      vectorTaps({ weights: weights!.data, outputs, features, rows, isDense }, builder.constant),
     );
-    const biases = builder.numbers(bias?.data ?? new Float32Array(outputs));
+    const biases = bias
+      ? builder.once(bias.data, "numbers", () => builder.numbers(bias.data))
+      : builder.numbers(new Float32Array(outputs));
     const activation = activationWords(call);
     // A unit takes some thousand products, so that taking it costs little.
     const perUnit =
@@ -91,6 +103,7 @@ export const gemm: OperatorKind = {
         outputs,
         perUnit,
         ...activation,
+        Number(isWide),
       ],
     });
   },

@@ -8,6 +8,10 @@ import { type TapMatrix, tapBlocks, tapRows } from "./taps.ts";
 
 /** Pieces that a step is cut into at least, where it can be, so that threads have something to share. */
 const pieces = 8;
+/** What a tile's taps may read in one round. */
+const nearBytes = 24_576;
+/** A round over fewer taps of an output costs more than it saves. */
+const leastTaps = 4;
 
 /**
  * Adds one step: out = activation(weights . taps + bias + residual).
@@ -24,6 +28,8 @@ export function lowerProduct(
     readonly matrix: TapMatrix;
     readonly isByBlocks: boolean;
     readonly isDense: boolean;
+    /** Bytes that the taps of one output read for so many bytes of positions. */
+    readonly reach: (tileBytes: number) => number;
   },
   builder: Builder,
 ): void {
@@ -35,7 +41,16 @@ export function lowerProduct(
   if (residual) uniteRows(residual.planes, to.planes);
   const { outputs } = matrix;
   const bias = builder.numbers(call.tensors[1]?.data ?? new Float32Array(outputs));
-  const table = (isByBlocks ? tapBlocks : tapRows)(matrix, isDense, builder.constant);
+  /** Parts that the taps come in, so that what each reads for one tile stays in the nearest cache. */
+  const rounds = (): number => {
+    const { vectors } = geometryOf(to.planes);
+    const tile = 16 * Math.ceil(vectors / Math.ceil((4 * vectors) / tilePositions.sparse));
+    const wanted = Math.ceil(spec.reach(tile) / nearBytes);
+    return Math.max(1, Math.min(wanted, Math.floor(table.count / (outputs * leastTaps))));
+  };
+  const table = isByBlocks
+    ? tapBlocks(matrix, isDense, builder.constant)
+    : tapRows(matrix, isDense, builder.constant, rounds);
   const activation = activationWords(call);
   const perRow = isByBlocks ? Math.ceil(outputs / 4) : outputs;
   const cut = (): { tiles: number; ranges: number } => {
@@ -72,6 +87,7 @@ export function lowerProduct(
         ranges,
         outputs,
         ...activation,
+        ...(isByBlocks ? [] : [rounds()]),
       ];
     },
   });

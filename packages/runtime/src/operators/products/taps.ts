@@ -21,29 +21,39 @@ export interface TapTable {
   readonly count: number;
 }
 
-/** One output a row. `isDense`: zeros are kept. */
-export function tapRows(matrix: TapMatrix, isDense: boolean, make: MakeConstant): TapTable {
+/** One output a row, once for every round over a part of the taps. `isDense`: zeros are kept. */
+export function tapRows(
+  matrix: TapMatrix,
+  isDense: boolean,
+  make: MakeConstant,
+  rounds: () => number = () => 1,
+): TapTable {
   const { weights, outputs, taps } = matrix;
   const count = isDense ? weights.length : countNonzeros(weights);
-  const head = tableBytes(outputs);
+  const headOf = (): number => tableBytes(outputs * rounds());
   const constant = make(
     // One tap more than there are: the place behind the last one is written, too.
-    () => head + 8 * (count + 1),
+    () => headOf() + 8 * (count + 1),
     ({ u32, f32 }, address) => {
       const placesOf = matrix.places();
       const bits = bitsOf(weights);
       const everywhere = Number(isDense);
-      let at = (address + head) / 4;
-      u32[address / 4] = 4 * at;
-      for (let o = 0, i = 0; o < outputs; o++) {
-        const places = placesOf(o);
-        for (let tap = 0; tap < taps; tap++, i++) {
-          // Written over by the next one where it does not count: processors guess wrong at every other branch on a random mask.
-          u32[at] = places[tap]!;
-          f32[at + 1] = weights[i]!;
-          at += 2 * (isNonzero(bits[i]!) | everywhere);
+      const all = rounds();
+      let end = address / 4;
+      let at = (address + headOf()) / 4;
+      u32[end++] = 4 * at;
+      for (let round = 0; round < all; round++) {
+        const [first, last] = [Math.floor((round * taps) / all), Math.floor(((round + 1) * taps) / all)];
+        for (let o = 0; o < outputs; o++) {
+          const places = placesOf(o);
+          for (let tap = first, i = o * taps + first; tap < last; tap++, i++) {
+            // Written over by the next one where it does not count: processors guess wrong at every other branch on a random mask.
+            u32[at] = places[tap]!;
+            f32[at + 1] = weights[i]!;
+            at += 2 * (isNonzero(bits[i]!) | everywhere);
+          }
+          u32[end++] = 4 * at;
         }
-        u32[address / 4 + 1 + o] = 4 * at;
       }
       u32[at] = 0;
       u32[at + 1] = 0;

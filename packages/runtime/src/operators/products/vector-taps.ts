@@ -3,6 +3,15 @@ import type { Constant } from "../../plan/builder.ts";
 import { bitsOf, countNonzeros, isNonzero } from "./nonzero.ts";
 import type { MakeConstant } from "./taps.ts";
 
+/** Weights in memory. */
+export interface VectorTaps {
+  readonly constant: Constant;
+  /** Taps: one weight each where blocks are of one row. */
+  readonly count: number;
+  /** Whether offsets of rows are u32. */
+  readonly isWide: boolean;
+}
+
 /** @param spec.weights - [outputs, features] @param spec.rows - outputs of a block: 1, 4 or 16 */
 export function vectorTaps(
   spec: {
@@ -13,7 +22,7 @@ export function vectorTaps(
     readonly isDense: boolean;
   },
   make: MakeConstant,
-): { readonly constant: Constant; readonly count: number } {
+): VectorTaps {
   const { weights, outputs, features, rows, isDense } = spec;
   if (rows === 1 && !isDense) return rowTaps(spec, make);
   const blocks = Math.ceil(outputs / rows);
@@ -45,37 +54,66 @@ export function vectorTaps(
       }
     },
   );
-  return { constant, count };
+  return { constant, count, isWide: true };
 }
 
-/** Blocks of one row, of which the kept features are the weights that are not zero. */
-function rowTaps(
-  { weights, outputs, features }: Parameters<typeof vectorTaps>[0],
-  make: MakeConstant,
-): ReturnType<typeof vectorTaps> {
-  const count = countNonzeros(weights);
-  const head = Math.ceil((12 * outputs) / 64) * 64;
+/** Bytes of a u16 offset reach so many features. */
+const nearFeatures = 2 ** 14;
+
+/**
+ * Four rows at a time, of which none reads more than its kept features. Rows are taken in the order of how many those are, so that the four are
+ * about as long; shorter ones end with zeros at the feature that they read last.
+ */
+function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0], make: MakeConstant): VectorTaps {
+  const lengths = Array.from({ length: outputs }, (_, o) =>
+    countNonzeros(weights.subarray(o * features, (o + 1) * features)),
+  );
+  const order = lengths.map((_, o) => o).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+  const blocks = Math.ceil(outputs / 4);
+  // The first of a block is its longest.
+  const taps = Array.from({ length: blocks }, (_, block) => lengths[order[4 * block]!]!);
+  const count = taps.reduce((sum, length) => sum + length, 0);
+  const isWide = features > nearFeatures;
+  const offsetBytes = isWide ? 4 : 2;
+  const head = Math.ceil((32 * blocks) / 64) * 64;
   const constant = make(
-    () => head + 8 * (count + 1) + 64,
+    // Room for one tap more than there are: what is not kept is written there, and then written over.
+    () => head + 4 * (count + 1) * (4 + offsetBytes) + 64,
     ({ u32, f32 }, address) => {
       const bits = bitsOf(weights);
+      const firstOffset = address + head + 16 * (count + 1);
+      const offsets = isWide ? u32 : new Uint16Array(u32.buffer);
       let weight = (address + head) / 4;
-      const toOffset = count + 1;
-      for (let output = 0, i = 0; output < outputs; output++) {
-        const row = address / 4 + 3 * output;
-        u32[row] = 4 * weight;
-        u32[row + 1] = 4 * (weight + toOffset);
-        const before = weight;
-        for (let f = 0; f < features; f++, i++) {
-          u32[weight + toOffset] = 4 * f;
-          f32[weight] = weights[i]!;
-          weight += isNonzero(bits[i]!);
+      let offset = firstOffset / offsetBytes;
+      for (let block = 0; block < blocks; block++) {
+        const length = taps[block]!;
+        u32.set([4 * weight, offsetBytes * offset, length, 0], address / 4 + 8 * block);
+        for (let lane = 0; lane < 4; lane++) {
+          const o = order[4 * block + lane];
+          // Lanes without an output store behind the last one.
+          u32[address / 4 + 8 * block + 4 + lane] = o ?? 4 * block + lane;
+          let [w, p] = [weight + lane, offset + lane];
+          if (o !== undefined) {
+            for (let f = 0, i = o * features; f < features; f++, i++) {
+              f32[w] = weights[i]!;
+              offsets[p] = 4 * f;
+              const step = 4 * isNonzero(bits[i]!);
+              w += step;
+              p += step;
+            }
+          }
+          const last = p > offset + lane ? offsets[p - 4]! : 0;
+          for (const end = weight + 4 * length; w < end; w += 4, p += 4) {
+            f32[w] = 0;
+            offsets[p] = last;
+          }
         }
-        u32[row + 2] = weight - before;
+        weight += 4 * length;
+        offset += 4 * length;
       }
     },
   );
-  return { constant, count };
+  return { constant, count: 4 * count, isWide };
 }
 
 /** 1 for every feature of a block that at least one of its outputs keeps, or that all do. */

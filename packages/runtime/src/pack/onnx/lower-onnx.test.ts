@@ -301,6 +301,23 @@ describe("an ONNX graph", () => {
     await expect(given(Float32Array.of(2, 0.5, 1, 1))).rejects.toThrow("0.5 at place 1");
   });
 
+  test("products of one vector with the same weights, as steps of time have them, hold them once", async () => {
+    const side = 64;
+    const steps = 8;
+    const chain = (count: number): OnnxLikeGraph => ({
+      inputs: [{ name: "h0", dtype: "f32", shape: [1, side] }],
+      outputs: [{ name: `h${count}` }],
+      initializers: [tensor("r", [side, side]), tensor("b", [side])],
+      nodes: Array.from({ length: count }, (_, t) => [
+        node("MatMul", [`h${t}`, "r"], `p${t}`),
+        node("Add", [`p${t}`, "b"], `h${t + 1}`),
+      ]).flat(),
+    });
+    const bytesOf = async (count: number) => (await load((await packGraph(lowerOnnx(chain(count)))).bytes)).memoryBytes;
+    // Memory comes in pages of 64 KiB, but the plan counts what it needs: a matrix takes 16 KiB, a step of the program some hundred bytes.
+    expect((await bytesOf(steps)) - (await bytesOf(1))).toBeLessThan(4 * side * side);
+  });
+
   test("a state takes what an output was, until it is reset", async () => {
     const sum: OnnxLikeGraph = {
       inputs: [
