@@ -13,12 +13,12 @@ export function denseBlock(rows: Mat, kernels: Kernels): RowBlock {
     size: rows.cols,
     productCost: rows.data.length,
     addTimes(x, out) {
-      for (const { tile, start } of rowTiles(rows, dtypeOf(x))) {
+      for (const { tile, start } of rowTiles(rows, { dtype: dtypeOf(x), kernels })) {
         kernels.gemv({ a: tile, x, out: out.subarray(start, start + tile.rows), beta: 1 });
       }
     },
     transposeTimes(u, out) {
-      for (const { tile, start } of rowTiles(rows, dtypeOf(u))) {
+      for (const { tile, start } of rowTiles(rows, { dtype: dtypeOf(u), kernels })) {
         const x = u.subarray(start, start + tile.rows);
         kernels.gemv({ a: tile, transpose: true, x, out, beta: start === 0 ? 0 : 1 });
       }

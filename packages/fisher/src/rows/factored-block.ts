@@ -66,7 +66,7 @@ export function factoredBlock({ delta, input, group }: Factors, kernels: Kernels
   };
 
   function* factorTiles(wanted: "f32" | "f64"): Generator<{ delta: Mat; input: Mat; start: number }> {
-    for (const { tile, start } of rowTiles(input, wanted, group)) {
+    for (const { tile, start } of rowTiles(input, { dtype: wanted, kernels, multiple: group })) {
       const rows = rowRange(delta, start, start + tile.rows);
       yield { delta: dtype === wanted ? rows : { ...rows, data: Float64Array.from(rows.data) }, input: tile, start };
     }

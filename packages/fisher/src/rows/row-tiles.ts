@@ -1,4 +1,4 @@
-import { type Dtype, dtypeOf, type Mat, matrix } from "@secateur/core";
+import { type Dtype, dtypeOf, type Kernels, type Mat, matrix } from "@secateur/core";
 
 /** Entries converted at a time: 2 MiB of f64, which stays in a core's cache. */
 const tileEntries = 1 << 18;
@@ -17,21 +17,28 @@ export function rowRange(a: Mat, start: number, end: number): Mat {
 
 /**
  * Walks a matrix by rows in the wanted dtype: the matrix itself when it has that dtype already, else tile by tile through
- * one buffer, so that a product in f64 over f32 rows never holds a second copy of them.
+ * one buffer of kernel memory, so that a product in f64 over f32 rows never holds a second copy of them.
  *
- * @param multiple - tiles start at multiples of this many rows; default 1
+ * @param spec.multiple - tiles start at multiples of this many rows; default 1
  */
-export function* rowTiles(a: Mat, dtype: Dtype, multiple = 1): Generator<RowTile> {
+export function* rowTiles(
+  a: Mat,
+  { dtype, kernels, multiple = 1 }: { readonly dtype: Dtype; readonly kernels: Kernels; readonly multiple?: number },
+): Generator<RowTile> {
   if (dtypeOf(a.data) === dtype || a.rows === 0) {
     yield { tile: a, start: 0 };
     return;
   }
   const most = Math.max(1, Math.floor(tileEntries / Math.max(1, a.cols * multiple))) * multiple;
   const rows = Math.min(most, a.rows);
-  const buffer = dtype === "f64" ? new Float64Array(rows * a.cols) : new Float32Array(rows * a.cols);
-  for (let start = 0; start < a.rows; start += rows) {
-    const source = rowRange(a, start, Math.min(start + rows, a.rows));
-    buffer.set(source.data);
-    yield { tile: matrix(source.rows, a.cols, buffer.subarray(0, source.data.length)), start };
+  const buffer = kernels.alloc(rows * a.cols, dtype);
+  try {
+    for (let start = 0; start < a.rows; start += rows) {
+      const source = rowRange(a, start, Math.min(start + rows, a.rows));
+      buffer.set(source.data);
+      yield { tile: matrix(source.rows, a.cols, buffer.subarray(0, source.data.length)), start };
+    }
+  } finally {
+    kernels.free(buffer);
   }
 }
