@@ -1,9 +1,11 @@
 /** Solving by columns gives the same bytes in one process, in threads, and with the workers of a queue. */
+import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { createRng } from "@secateur/core";
 import { encodeNpy } from "@secateur/formats";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { hasRedis, startRedis } from "./redis.test-support.ts";
 import { call, refused, smallProblem, temporaryFolder } from "./testing.test-support.ts";
 
@@ -31,7 +33,7 @@ async function wideProblem() {
 test("two threads that hold columns write what one process writes", async () => {
   const { solved } = await wideProblem();
   const { places, ...alone } = await solved("--column-shards", "2");
-  expect(places).toMatchObject([{ where: "this process", shards: 2 }]);
+  expect(places).toMatchObject([{ where: "this process", shards: 1 }]);
   expect(alone.document).toMatchObject({ solver: "chita", method: "columns", nonzeros: 900 });
   const { places: threads, ...apart } = await solved("--column-shards", "2", "--workers", "2");
   expect(apart).toEqual(alone);
@@ -58,12 +60,24 @@ test.runIf(hasRedis)(
   240_000,
 );
 
+test("a store that is none ends the command", async () => {
+  const { folder } = await wideProblem();
+  const argv = ["solve", "--gradients", "G.npy", "--weights", "w.npy", "--keep", "900", "--column-shards", "2"];
+  // In a process of its own: what was left open would keep it.
+  const main = new URL("../dist/main.js", import.meta.url).pathname;
+  const child = spawn(process.execPath, [main, ...argv, "--workers", "2", "--store", "."], { cwd: folder });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  expect(await new Promise((resolve) => child.once("exit", resolve))).toBe(2);
+}, 60_000);
+
 test.each([
   [["--workers", "2"], "--workers"],
   [["--column-shards", "2", "--solver", "magnitude"], "--column-shards is of chita alone"],
   [["--column-shards", "2", "--listen", "here"], "--listen"],
   [["--column-shards", "2", "--ridge", "0"], "the ridge is 0"],
   [["--column-shards", "0"], "--column-shards"],
+  [["--column-shards", "2", "--store", "s"], "--store"],
+  [["--column-shards", "2", "--queue", "redis://127.0.0.1:1", "--store", "s", "--listen", "a:b"], "--listen"],
 ])("refuses %j in one message", async (more, words) => {
   const { gradients, weights } = await smallProblem();
   const argv = ["solve", "--gradients", gradients, "--weights", weights, "--keep", "3", ...more];

@@ -24,7 +24,7 @@ export { type DenseStack, denseStack } from "./names/dense-stack.ts";
 export { matchTensors, type TensorMatch } from "./names/match-tensors.ts";
 export type { ShapedName } from "./names/shaped-name.ts";
 export { decodeNpy } from "./npy/decode-npy.ts";
-export { encodeNpy } from "./npy/encode-npy.ts";
+export { encodeNpy, encodeNpyHeader } from "./npy/encode-npy.ts";
 export type { NpyHeader } from "./npy/npy-header.ts";
 export { readNpyHeader } from "./npy/read-npy-header.ts";
 export { readNpzNumbers } from "./npy/read-npz.ts";

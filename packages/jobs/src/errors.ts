@@ -10,6 +10,15 @@ export function notAStore(place: string): PruneError {
   );
 }
 
+/** A place without a store, where none is to be made. */
+export function noStore(place: string): PruneError {
+  return new PruneError(
+    "ERR_STORE",
+    `${place}: there is no store here; give --store as the workers and the commands that hand work out have it`,
+    { details: { place } },
+  );
+}
+
 /** The store cannot be read or written. @param spec.what - "written", "read", "made" */
 export function storeFailed(spec: { place: string; what: string; cause: unknown }): PruneError {
   const { place, what, cause } = spec;
@@ -244,23 +253,41 @@ export function noMeeting(place: string, cause: unknown): PruneError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new PruneError(
     "ERR_MEETING",
-    `${place}: no connection for vectors of the rows (${reason}); give --listen the name by which workers reach the machine that solves, and let its ports in`,
+    `${place}: no connection between the process that leads and those that it asks (${reason}); give --listen HOST:PORT as workers reach the leading machine, and let that port in`,
     { fault: "runtime", cause, details: { place, reason } },
   );
 }
 
-/** A member that went away. */
+/** A member that went away. @param where - as it called itself */
 export function memberLost(where: string): PruneError {
-  return new PruneError("ERR_MEMBER_LOST", `${where || "a worker"}: it is gone, and with it the columns that it held`, {
-    fault: "runtime",
-    details: { where },
-  });
+  const shown = where.slice(0, 100) || "a worker";
+  return new PruneError(
+    "ERR_MEMBER_LOST",
+    `${shown}: it is gone, and with it what it held; let another take its place`,
+    {
+      fault: "runtime",
+      details: { where: shown },
+    },
+  );
 }
 
-/** A host that went away. */
+/** A connection to the host that broke: to be tried again, which tells whether the host is there. */
 export function meetingLeft(place: string): PruneError {
-  return new PruneError("ERR_MEETING", `${place}: the process that solves is gone; start it again`, {
-    fault: "runtime",
-    details: { place },
-  });
+  return new PruneError(
+    "ERR_MEETING_LOST",
+    `${place}: the connection to the leading process was lost; it is tried again`,
+    {
+      fault: "runtime",
+      details: { place },
+    },
+  );
+}
+
+/** A message of a meeting that is too long. */
+export function frameTooLong(bytes: number, most: number): PruneError {
+  return new PruneError(
+    "ERR_FRAME",
+    `a message of ${bytes} bytes between workers, and at most ${most} go in one; cut the work into more shards`,
+    { details: { bytes, most } },
+  );
 }

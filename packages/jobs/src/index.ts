@@ -20,7 +20,7 @@ export { type Executor, type JobEvent, type JobOutcome, type PlanSpec, runPlan, 
 export { jobsOfShard, parseShard, type Shard, shardText } from "./plan/shard.ts";
 export { onQueue } from "./queue/on-queue.ts";
 export { parseQueueAddress, type QueueAddress } from "./queue/queue-address.ts";
-export { type QueueStatus, queueStatus } from "./queue/queue-status.ts";
+export { emptyQueue, type QueueStatus, queueStatus } from "./queue/queue-status.ts";
 export { serveQueue, type WorkerEvent, type WorkerSpec } from "./queue/serve-queue.ts";
 export { packagesDiffer, type WorkerRecord } from "./queue/worker-record.ts";
 export { openFolderStore, storeMarker } from "./store/folder-store.ts";

@@ -37,9 +37,10 @@ export function testJob(kind: string, settings: Json, after: readonly Job[] = []
 export const hasRedis: boolean = isThere("redis-server");
 if (!hasRedis) process.stderr.write("queue tests skipped: install redis-server\n");
 
-function isThere(program: string): boolean {
+/** Whether a program is installed. */
+export function isThere(program: string, argument = "--version"): boolean {
   try {
-    execFileSync(program, ["--version"], { stdio: "ignore" });
+    execFileSync(program, [argument], { stdio: "ignore" });
     return true;
   } catch {
     return false;

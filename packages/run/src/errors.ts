@@ -333,3 +333,23 @@ export function rowsNotByColumns(path: string, found: string): PruneError {
     { details: { path, found } },
   );
 }
+
+/** A file of gradient rows, or their folder, that the system does not let one read. */
+export function rowsNotRead(path: string, cause: unknown): PruneError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PruneError("ERR_FILE_NOT_READABLE", `${path}: it cannot be read (${reason}); check its rights`, {
+    cause,
+    details: { path, reason },
+  });
+}
+
+/** A job of columns that no command of ours has made. */
+export function badColumnsJob(reason: string): PruneError {
+  return new PruneError(
+    "ERR_JOB",
+    `a job that holds columns is refused: ${reason}; let submitter and worker be of one version`,
+    {
+      details: { reason },
+    },
+  );
+}

@@ -20,11 +20,11 @@ export function overflow(problem: string): PruneError {
 }
 
 /** More rows than an n x n system is worth. */
-export function tooManyRows(rows: number, most: number): PruneError {
+export function tooManyRows(where: string, rows: number, most: number): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
-    `chita by columns: ${rows} gradient rows, and it works in the space of at most ${most}; take means of neighbouring rows (mini-batches)`,
-    { details: { rows, most } },
+    `${where}: ${rows} gradient rows, and solving by columns works in the space of at most ${most}; take means of neighbouring rows (mini-batches)`,
+    { details: { where, rows, most } },
   );
 }
 
@@ -32,15 +32,15 @@ export function tooManyRows(rows: number, most: number): PruneError {
 export function numbersTooLarge(): PruneError {
   return new PruneError(
     "ERR_NOT_FINITE",
-    "chita by columns: the gradient rows hold NaN or infinity, or numbers whose squares overflow f32; leave such rows out, or scale them down with the square on the ridge",
+    "chita by columns: the gradient rows (--gradients) hold NaN or infinity, or numbers whose squares overflow f32; leave such rows out, or divide all by s and the ridge by s^2",
   );
 }
 
 /** A ridge that the space of the rows cannot do without. */
-export function rowsNeedDamping(damping: number): PruneError {
+export function rowsNeedDamping(where: string, damping: number): PruneError {
   return new PruneError(
     "ERR_INCOMPATIBLE",
-    `chita by columns: the ridge is ${damping}, and it has to be above 0; set --ridge, for example 1e-4`,
-    { details: { damping } },
+    `${where}: the ridge is ${damping}, and solving by columns needs one above 0; set --ridge, for example 1e-4`,
+    { details: { where, damping } },
   );
 }

@@ -21,6 +21,7 @@ import { addLayersFlags } from "../flags/layers-flags.ts";
 import { addLimitFlags } from "../flags/limit-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
+import { addWorkFlags } from "../flags/work-flags.ts";
 import { callPrune } from "../prune/call-prune.ts";
 import type { PruneFlags } from "../prune/prune-settings.ts";
 import { addRetrainFlags } from "../retrain/retrain-flags.ts";
@@ -91,6 +92,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
     );
   addPlanFlags(command);
   addLayersFlags(command);
+  addWorkFlags(command, { hasShards: false });
   addRetrainFlags(command);
   command
     .optionsGroup("Where results go:")

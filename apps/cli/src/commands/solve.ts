@@ -66,16 +66,22 @@ export function addSolveCommand(
   command
     .optionsGroup("Rows beyond memory:")
     .addOption(
-      new Option("--column-shards <n>", "solve by columns in n shards, each with one worker (chita alone)").argParser(
+      new Option("--column-shards <n>", "solve by columns in n shards, with up to n workers (chita alone)").argParser(
         wholeParser("--column-shards", 1, 4096),
       ),
     )
     .addOption(
-      new Option("--memory <gib>", "rows that a worker keeps in memory; the others are read at every pass").argParser(
+      new Option(
+        "--memory <gib>",
+        "rows of a shard that stay in memory, the others are read at every pass (default: all, within a share of the free memory, at most 3)",
+      ).argParser(
         numberParser({ flag: "--memory", allowed: "a number of GiB above 0", accepts: (value) => value > 0 }),
       ),
     )
-    .option("--listen <host>", "with --queue: the name by which workers reach this machine (default: its host name)");
+    .option(
+      "--listen <host:port>",
+      "with --queue: where workers reach this machine (default: its host name, and any free port)",
+    );
   command
     .optionsGroup("Where results go:")
     .option("--out <file>", "the new weights, .npy in the shape and dtype of --weights (default: they are not written)")

@@ -31,11 +31,12 @@ export function addQueueFlags(command: Command): void {
 /** --workers, --queue, --store, and --shard where `hasShards`. */
 export function addWorkFlags(command: Command, { hasShards }: { hasShards: boolean }): void {
   command
-    .optionsGroup("Where the runs are made (results do not depend on it):")
+    .optionsGroup("Where the work is done (results do not depend on it):")
     .addOption(
-      new Option("--workers <n>", "threads of this process, a run in each (default: one run at a time)").argParser(
-        wholeParser("--workers", 1, 256),
-      ),
+      new Option(
+        "--workers <n>",
+        "threads of this process, a run, a layer or a shard in each (default: one at a time)",
+      ).argParser(wholeParser("--workers", 1, 256)),
     );
   addQueueFlags(command);
   if (!hasShards) return;

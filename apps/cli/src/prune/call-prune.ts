@@ -17,6 +17,7 @@ import {
   runPrune,
 } from "@secateur/run/node";
 import { interrupted } from "../errors.ts";
+import { workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";
 import { printResult } from "../run/print-result.ts";
@@ -44,6 +45,9 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const { flags, terminal, argv } = call;
   const settings = await pruneSettings(call);
   const { model, seed, kernels, found } = settings;
+  // An environment that names a queue asks for nothing by itself.
+  const isSpread = settings.layers?.inputs === "parallel" || [flags.workers, flags.queue, flags.store].some(Boolean);
+  const work = isSpread ? workFlags(flags, terminal) : undefined;
   const recipeFile = flags.recipe === undefined ? undefined : absolutePath(terminal, flags.recipe);
   const { retrain } = settings;
   const rewind = retrain?.rewind === undefined ? undefined : absolutePath(terminal, retrain.rewind);
@@ -70,7 +74,7 @@ export async function callPrune(call: PruneCall): Promise<void> {
   let document: PruneDocument | FinishedRun;
   try {
     document = await withSession({ flags: { ...flags, seed, kernels }, terminal, overwrite, appendEvents }, (session) =>
-      runPrune({ settings, outputs, session, cwd: terminal.cwd, resume: flags.resume === true, makeReport }),
+      runPrune({ settings, outputs, session, work, cwd: terminal.cwd, resume: flags.resume === true, makeReport }),
     );
   } catch (error) {
     throw explainInterrupt(error, { outputs, events: flags.events });

@@ -34,6 +34,7 @@ import { type LayersFlags, layersFromFlags } from "../flags/layers-flags.ts";
 import { type LimitFlags, limitsFromFlags } from "../flags/limit-flags.ts";
 import { type PlanFlags, planFromFlags } from "../flags/plan-flags.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
+import type { JobFlags } from "../flags/work-flags.ts";
 import { allocationFromFlags, type RetrainFlags, retrainFromFlags } from "../retrain/retrain-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import type { SessionFlags } from "../run/session.ts";
@@ -50,7 +51,8 @@ export interface PruneFlags
     LayersFlags,
     LimitFlags,
     DataFlags,
-    InputFlags {
+    InputFlags,
+    JobFlags {
   readonly reestimateBatchNorm?: ReestimateTime;
   readonly arch?: string;
   readonly engine?: EngineChoice;

@@ -20,7 +20,7 @@ import {
   type SolveSpec,
   solveByColumns,
 } from "@secateur/run/node";
-import { missingFlag } from "../errors.ts";
+import { badFlagValue, missingFlag } from "../errors.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { UnitsFlag } from "../flags/units-flag.ts";
 import { type JobFlags, workFlags } from "../flags/work-flags.ts";
@@ -127,10 +127,25 @@ function columnsOf({ flags, terminal, found }: SolveCall): ColumnSettings | unde
   }
   const work = workFlags(flags, terminal, true);
   refuseContradictions(work);
+  if (flags.store !== undefined && work.queue === undefined && (work.workers ?? 1) === 1)
+    throw flagWithoutEffect({ flag: "--store", reason: "one process needs none, see --workers and --queue" });
   if (listen !== undefined && work.queue === undefined)
     throw flagWithoutEffect({ flag: "--listen", reason: "workers of other machines come by a queue, see --queue" });
   const memoryBytes = memory === undefined ? undefined : memory * 2 ** 30;
-  return { shards, work, listen, memoryBytes, cwd: terminal.cwd };
+  return { shards, work, listen: listen === undefined ? undefined : listenAt(listen), memoryBytes, cwd: terminal.cwd };
+}
+
+/** HOST or HOST:PORT; an address of version 6 stands in brackets where a port follows. */
+function listenAt(text: string): { host: string; port?: number } {
+  const isBare = text.split(":").length > 2 && !text.startsWith("[");
+  const [, bracketed, plain, port] = isBare
+    ? [text, text]
+    : (/^(?:\[(.+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? []);
+  const host = bracketed ?? plain;
+  if (host === undefined || Number(port ?? 0) > 65_535) {
+    throw badFlagValue({ flag: "--listen", found: text, allowed: "HOST or HOST:PORT" });
+  }
+  return { host, ...(port === undefined ? {} : { port: Number(port) }) };
 }
 
 function required(given: string | undefined, flag: string): string {

@@ -75,6 +75,8 @@ export const reservedOptions: readonly string[] = [
   ...["ridgeFactors", "schedule", "scope", "seed", "selector", "solver", "soup", "sparsity", "stages"],
   ...["targetExamples", "targetStages", "task", "temperature", "threads", "tryMagnitude", "units", "updater"],
   ...["weightDecay", "weights"],
+  // Where work is done.
+  ...["columnShards", "listen", "memory", "queue", "store", "workers"],
 ];
 
 /** The first option of a method that has a reserved name; options of other kinds are no flags. */

@@ -1,4 +1,4 @@
-import type { Vec } from "@secateur/core";
+import type { Dtype, Vec } from "@secateur/core";
 import { putElements } from "../dtype.ts";
 import { badTensor } from "../errors.ts";
 import { elementCount } from "../tensor.ts";
@@ -26,17 +26,33 @@ export function encodeNpy(array: { readonly shape: readonly number[]; readonly d
     const { name } = (data as { readonly constructor: { readonly name: string } }).constructor;
     throw badTensor({ name: "npy", found: `elements in a ${name}`, expected: "a Float32Array or a Float64Array" });
   }
-  const descr = data instanceof Float64Array ? "<f8" : "<f4";
-  const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
-  const literal = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${tuple}), }`;
-  const dataStart = Math.ceil((10 + literal.length + 1) / 64) * 64;
-
+  const header = encodeNpyHeader({ shape, dtype: data instanceof Float64Array ? "f64" : "f32" });
+  const dataStart = header.length;
   const file = new Uint8Array(dataStart + data.byteLength);
-  file.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0]);
-  new DataView(file.buffer).setUint16(8, dataStart - 10, true);
-  file.fill(0x20, 10, dataStart - 1);
-  file.set(new TextEncoder().encode(literal), 10);
-  file[dataStart - 1] = 0x0a;
+  file.set(header);
   putElements(data, file, dataStart);
   return file;
+}
+
+/**
+ * The header of an .npy file (version 1.0, row-major, little-endian) for whoever writes the data behind it, of which its length is the place.
+ *
+ * @param array.shape - at most 32 extents, outermost first
+ */
+export function encodeNpyHeader({
+  shape,
+  dtype,
+}: {
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+}): Uint8Array {
+  const descr = dtype === "f64" ? "<f8" : "<f4";
+  const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
+  const literal = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${tuple}), }`;
+  const header = new Uint8Array(Math.ceil((10 + literal.length + 1) / 64) * 64).fill(0x20);
+  header.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0]);
+  new DataView(header.buffer).setUint16(8, header.length - 10, true);
+  header.set(new TextEncoder().encode(literal), 10);
+  header[header.length - 1] = 0x0a;
+  return header;
 }

@@ -1,6 +1,7 @@
 /** What members of a meeting say to each other: structured clones (typed arrays stay what they are), each behind its length. */
 import type { Duplex } from "node:stream";
 import { deserialize, serialize } from "node:v8";
+import { frameTooLong } from "../errors.ts";
 import type { ErrorData } from "../threads/messages.ts";
 
 /** A message between the host of a meeting and a member. */
@@ -17,26 +18,40 @@ export type Frame =
     }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "failed"; readonly id: number; readonly error: ErrorData }
+  /** Either side, now and then: it is still there. */
+  | { readonly type: "alive" }
   /** The host: it is over. */
   | { readonly type: "end" };
 
-/** Longer ones are no message of ours. */
-const mostBytes = 2 ** 31;
+/** Longer ones are no message of ours, and cannot be written at once. */
+const mostBytes = 2 ** 31 - 1;
+/** Both sides say that they are there this often, and count as gone after so long without a word. A side that computes hears the other between two pieces of work. */
+const aliveMs = 10_000;
+const goneMs = 120_000;
 
-/** Sends a message. */
+/** Sends a message. @throws ERR_FRAME for one that is too long */
 export function sendFrame(stream: Duplex, frame: Frame): void {
   const body = serialize(frame);
+  if (body.length > mostBytes) throw frameTooLong(body.length, mostBytes);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(body.length);
   stream.write(length);
   stream.write(body);
 }
 
-/** Hears messages, in their order. A stream that says something else is ended. */
+/** Hears messages, in their order. A stream that says something else, or nothing for long, is ended. */
 export function onFrames(stream: Duplex, hear: (frame: Frame) => void): void {
   let pieces: Buffer[] = [];
   let held = 0;
+  let heardAt = performance.now();
+  const timer = setInterval(() => {
+    if (performance.now() - heardAt > goneMs) stream.destroy();
+    else if (stream.writable) sendFrame(stream, { type: "alive" });
+  }, aliveMs);
+  timer.unref();
+  stream.on("close", () => clearInterval(timer));
   stream.on("data", (piece: Buffer) => {
+    heardAt = performance.now();
     pieces.push(piece);
     held += piece.length;
     while (held >= 4) {
@@ -51,12 +66,14 @@ export function onFrames(stream: Duplex, hear: (frame: Frame) => void): void {
       const rest = whole.subarray(4 + length);
       pieces = rest.length === 0 ? [] : [rest];
       held = rest.length;
+      let frame: Frame;
       try {
-        hear(deserialize(whole.subarray(4, 4 + length)) as Frame);
+        frame = deserialize(whole.subarray(4, 4 + length)) as Frame;
       } catch {
         stream.destroy();
         return;
       }
+      if (frame.type !== "alive") hear(frame);
     }
   });
 }

@@ -5,12 +5,15 @@ import { errorData } from "../threads/error-data.ts";
 import { onFrames, sendFrame } from "./frames.ts";
 import { type MeetingPlace, pskCiphers, pskIdentity } from "./open-meeting.ts";
 
+/** A host that does not answer within this is taken for unreachable. */
+const connectMs = 20_000;
+
 /**
  * Goes to a meeting and stays until its end.
  *
  * @param spec.names - of what it brings
  * @param spec.answer - a call of the host; what it throws goes to the host
- * @throws ERR_MEETING where the place cannot be reached, or the host is gone without a word; ERR_ABORTED
+ * @throws ERR_MEETING where the place cannot be reached; ERR_MEETING_LOST where the connection is lost, which another try finds out about; ERR_ABORTED
  */
 export async function joinMeeting(spec: {
   place: MeetingPlace;
@@ -28,34 +31,39 @@ export async function joinMeeting(spec: {
     checkServerIdentity: () => undefined,
   });
   socket.setNoDelay(true);
-  await new Promise<void>((resolve, reject) => {
-    let isThere = false;
-    const leave = (): void => {
-      socket.destroy();
-      reject(cancelled());
-    };
-    signal.addEventListener("abort", leave, { once: true });
-    if (signal.aborted) leave();
-    socket.on("secureConnect", () => {
-      isThere = true;
-      sendFrame(socket, { type: "bring", names, where });
+  const late = setTimeout(() => socket.destroy(new Error("it does not answer")), connectMs);
+  let leave = (): void => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let isThere = false;
+      leave = () => {
+        socket.destroy();
+        reject(cancelled());
+      };
+      signal.addEventListener("abort", leave, { once: true });
+      if (signal.aborted) leave();
+      socket.on("secureConnect", () => {
+        isThere = true;
+        clearTimeout(late);
+        sendFrame(socket, { type: "bring", names, where });
+      });
+      socket.on("error", (error) => reject(isThere ? meetingLeft(shown) : noMeeting(shown, error)));
+      socket.on("close", () => reject(isThere ? meetingLeft(shown) : noMeeting(shown, new Error("it hung up"))));
+      onFrames(socket, (frame) => {
+        if (frame.type === "end") {
+          resolve();
+          socket.end();
+        }
+        if (frame.type !== "call") return;
+        const { id, name, method } = frame;
+        void Promise.resolve()
+          .then(() => answer(name, method, frame.with))
+          .then((value) => sendFrame(socket, { type: "answer", id, value }))
+          .catch((error) => sendFrame(socket, { type: "failed", id, error: errorData(error) }));
+      });
     });
-    socket.on("error", (error) => reject(isThere ? meetingLeft(shown) : noMeeting(shown, error)));
-    socket.on("close", () => {
-      signal.removeEventListener("abort", leave);
-      reject(meetingLeft(shown));
-    });
-    onFrames(socket, (frame) => {
-      if (frame.type === "end") {
-        resolve();
-        socket.end();
-      }
-      if (frame.type !== "call") return;
-      const { id, name, method } = frame;
-      void answer(name, method, frame.with).then(
-        (value) => sendFrame(socket, { type: "answer", id, value }),
-        (error) => sendFrame(socket, { type: "failed", id, error: errorData(error) }),
-      );
-    });
-  });
+  } finally {
+    clearTimeout(late);
+    signal.removeEventListener("abort", leave);
+  }
 }

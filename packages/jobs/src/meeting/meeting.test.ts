@@ -1,8 +1,9 @@
 import { connect } from "node:net";
+import { connect as tlsConnect } from "node:tls";
 import { PruneError } from "@secateur/core";
 import { expect, onTestFinished, test } from "vitest";
 import { joinMeeting } from "./join-meeting.ts";
-import { isMemberLost, type Meeting, openMeeting } from "./open-meeting.ts";
+import { isMemberLost, type Meeting, openMeeting, pskCiphers, pskIdentity } from "./open-meeting.ts";
 
 const quiet = new AbortController().signal;
 
@@ -67,6 +68,30 @@ test("nobody comes in without the key, and what is no message of ours is dropped
   await closed;
   const stop = AbortSignal.timeout(20);
   await expect(meeting.all(["a"], { signal: stop })).rejects.toMatchObject({ code: "ERR_ABORTED" });
+});
+
+test("closing waits for no member that hears nothing, and for nobody who waits", async () => {
+  const meeting = await openMeeting({ host: "127.0.0.1" });
+  const socket = connect(meeting.place.port, "127.0.0.1"); // never says a word
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("connect", resolve));
+  const waiting = meeting.all(["nobody"], { signal: quiet });
+  waiting.catch(() => {});
+  await meeting.close();
+  await expect(waiting).rejects.toMatchObject({ code: "ERR_ABORTED" });
+  socket.destroy();
+});
+
+test("a member that sends rubbish is gone", async () => {
+  const meeting = await opened();
+  const socket = tlsConnect({
+    ...{ host: "127.0.0.1", port: meeting.place.port, ...pskCiphers, checkServerIdentity: () => undefined },
+    pskCallback: () => ({ psk: Buffer.from(meeting.place.key, "hex"), identity: pskIdentity }),
+  });
+  socket.on("error", () => {});
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.write(Buffer.from([3, 0, 0, 0, 9, 9, 9]));
+  await closed;
 });
 
 test("a member hears that the host is gone", async () => {

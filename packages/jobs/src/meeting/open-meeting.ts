@@ -3,7 +3,7 @@
  * come by a socket with TLS, whose key only those know who read the job that told them to come (a pre-shared key: there are no certificates).
  */
 import { randomBytes } from "node:crypto";
-import { type AddressInfo, isIPv6 } from "node:net";
+import { type AddressInfo, isIPv6, type Socket } from "node:net";
 import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { isPruneError } from "@secateur/core";
 import { cancelled, memberLost, noMeeting } from "../errors.ts";
@@ -32,14 +32,14 @@ export interface Meeting {
   /**
    * Waits until everything of these names was brought by members that are there.
    *
-   * @param around.onMissing - told every few seconds what is not there
-   * @throws ERR_ABORTED
+   * @param around.onMissing - told every 15 seconds what is not there
+   * @throws ERR_ABORTED, also where the meeting is closed
    */
   all(
     names: readonly string[],
     around: { readonly signal: AbortSignal; readonly onMissing?: (names: readonly string[]) => void },
   ): Promise<readonly Brought[]>;
-  /** Sends the members home. */
+  /** Sends the members home, and does not wait longer than a second for those that do not hear it. */
   close(): Promise<void>;
 }
 
@@ -53,21 +53,29 @@ export const pskCiphers: Pick<TlsOptions, "ciphers" | "minVersion" | "maxVersion
 export const pskIdentity = "secateur";
 
 const missingMs = 15_000;
+const closeMs = 1000;
 
 /**
  * Opens a meeting.
  *
  * @param spec.host - by which members reach this machine; "127.0.0.1" lets in those of this machine alone
- * @throws ERR_MEETING where no port can be opened
+ * @param spec.port - default: any that is free
+ * @throws ERR_MEETING where the port cannot be opened
  */
-export async function openMeeting({ host }: { host: string }): Promise<Meeting> {
+export async function openMeeting({ host, port: asked = 0 }: { host: string; port?: number }): Promise<Meeting> {
   const key = randomBytes(32);
   const there = new Map<string, Brought & { readonly member: Member }>();
   const members = new Set<Member>();
+  const sockets = new Set<Socket>();
+  const closed = new AbortController();
   let onChange = (): void => {};
   const server = createServer({
     ...pskCiphers,
     pskCallback: (_socket, identity) => (identity === pskIdentity ? key : null),
+  });
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
   });
   server.on("secureConnection", (socket) => {
     const member = new Member(socket, (names, where) => {
@@ -86,32 +94,45 @@ export async function openMeeting({ host }: { host: string }): Promise<Meeting> 
   });
   server.on("tlsClientError", () => {}); // strangers
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(noMeeting(host, error)));
-    server.listen({ port: 0, host: isOwn(host) ? host : isIPv6(host) ? "::" : "0.0.0.0" }, resolve);
+    server.on("error", (error) => reject(noMeeting(host, error)));
+    server.listen({ port: asked, host: isOwn(host) ? host : isIPv6(host) ? "::" : "0.0.0.0" }, resolve);
   });
   const { port } = server.address() as AddressInfo;
   return {
     place: { host, port, key: key.toString("hex") },
     async all(names, { signal, onMissing }) {
-      for (;;) {
-        if (signal.aborted) throw cancelled();
-        const missing = names.filter((name) => !there.has(name));
-        if (missing.length === 0) return names.map((name) => there.get(name)!);
-        const changed = await new Promise<boolean>((resolve) => {
-          const timer = setTimeout(() => resolve(false), missingMs);
-          const wake = (): void => {
-            clearTimeout(timer);
-            resolve(true);
-          };
-          onChange = wake;
-          signal.addEventListener("abort", wake, { once: true });
-        });
-        if (!changed) onMissing?.(missing);
+      const ended = AbortSignal.any([signal, closed.signal]);
+      let wake = (): void => {};
+      const onEnd = (): void => wake();
+      ended.addEventListener("abort", onEnd);
+      try {
+        for (;;) {
+          if (ended.aborted) throw cancelled();
+          const missing = names.filter((name) => !there.has(name));
+          if (missing.length === 0) return names.map((name) => there.get(name)!);
+          const changed = await new Promise<boolean>((resolve) => {
+            const timer = setTimeout(() => resolve(false), missingMs);
+            wake = () => {
+              clearTimeout(timer);
+              resolve(true);
+            };
+            onChange = wake;
+          });
+          if (!changed) onMissing?.(missing);
+        }
+      } finally {
+        ended.removeEventListener("abort", onEnd);
       }
     },
     async close() {
+      closed.abort();
       for (const member of members) member.end();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+      const gone = new Promise<void>((resolve) => server.close(() => resolve()));
+      const late = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, closeMs);
+      await gone;
+      clearTimeout(late);
     },
   };
 }
@@ -147,14 +168,14 @@ class Member {
     if (this.#socket.destroyed) throw memberLost(this.#where);
     const id = this.#calls++;
     return await new Promise((resolve, reject) => {
-      this.#open.set(id, { resolve, reject });
       sendFrame(this.#socket, { type: "call", id, ...spec });
+      this.#open.set(id, { resolve, reject });
     });
   }
 
   end(): void {
     if (!this.#socket.destroyed) sendFrame(this.#socket, { type: "end" });
-    this.#socket.destroySoon();
+    this.#socket.end();
   }
 
   #hear(frame: Frame): void {

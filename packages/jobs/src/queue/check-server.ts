@@ -30,23 +30,32 @@ async function checkRedis({ shown, connection }: QueueAddress, cwd: string): Pro
   });
   try {
     await client.connect();
-    const info = await client.info();
-    const field = (name: string): string => new RegExp(`^${name}:(.*)$`, "m").exec(info)?.[1]?.trim() ?? "";
-    const version = field("redis_version");
-    const [major = 0, minor = 0] = version.split(".").map(Number);
-    if (major < oldestRedis[0] || (major === oldestRedis[0] && minor < oldestRedis[1])) {
-      const found = `the server is Redis ${version}, and the queue needs ${oldestRedis.join(".")} or later, or Valkey`;
-      throw queueUnreachable(shown, found, "update it, or name another server");
-    }
-    const policy = field("maxmemory_policy");
-    if (policy !== "noeviction") {
-      const found = `the server throws keys away when its memory is full (maxmemory-policy ${policy}), and jobs with them`;
-      throw queueUnreachable(shown, found, "set maxmemory-policy noeviction on it");
-    }
+    refuseServer(await client.info(), shown);
   } catch (error) {
     throw isPruneError(error) ? error : unreachable(shown, said ?? error);
   } finally {
     client.disconnect();
+  }
+}
+
+/**
+ * Looks at what a server says of itself.
+ *
+ * @param info - the answer to INFO; Valkey says there which version of Redis it stands for
+ * @throws ERR_QUEUE where it is too old, or forgets
+ */
+export function refuseServer(info: string, shown: string): void {
+  const field = (name: string): string => new RegExp(`^${name}:(.*)$`, "m").exec(info)?.[1]?.trim() ?? "";
+  const version = field("redis_version");
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major < oldestRedis[0] || (major === oldestRedis[0] && minor < oldestRedis[1])) {
+    const found = `the server is Redis ${version}, and the queue needs ${oldestRedis.join(".")} or later, or Valkey`;
+    throw queueUnreachable(shown, found, "update it, or name another server");
+  }
+  const policy = field("maxmemory_policy");
+  if (policy !== "noeviction") {
+    const found = `the server throws keys away when its memory is full (maxmemory-policy ${policy}), and jobs with them`;
+    throw queueUnreachable(shown, found, "set maxmemory-policy noeviction on it");
   }
 }
 
@@ -80,6 +89,13 @@ function unreachable(shown: string, error: unknown): Error {
       shown,
       `the server refuses the user or the password (${text})`,
       "give them as redis://USER:PASSWORD@HOST, best by SECATEUR_QUEUE, which no list of processes shows",
+    );
+  }
+  if (/CERT|ISSUER|ALTNAME|SSL_/.test(code)) {
+    return queueUnreachable(
+      shown,
+      `the server's certificate is not accepted (${text})`,
+      "name the certificate of its authority in NODE_EXTRA_CA_CERTS, and the host as the certificate has it",
     );
   }
   return queueUnreachable(

@@ -46,6 +46,34 @@ export async function queueStatus(spec: { address: QueueAddress; store: Store; c
   }
 }
 
+/**
+ * Takes everything out of a queue that waits, is put off or failed; what runs goes on, and finished work stays in the store.
+ *
+ * @returns how many jobs were taken out
+ * @throws ERR_QUEUE, also where jobs of another program are in it
+ */
+export async function emptyQueue(spec: { address: QueueAddress; cwd: string }): Promise<number> {
+  const { address, cwd } = spec;
+  const server = await openServer({ address, cwd, onLost: () => {} });
+  const queue = server.queue();
+  try {
+    await refuseForeign(queue, address);
+    const jobs = await queue.getJobs(["waiting", "prioritized", "delayed", "failed"]);
+    // One that a worker takes meanwhile is locked, and goes on.
+    const gone = await Promise.all(
+      jobs.map((job) =>
+        job.remove().then(
+          () => 1,
+          () => 0,
+        ),
+      ),
+    );
+    return gone.reduce<number>((sum, one) => sum + one, 0);
+  } finally {
+    await queue.close();
+  }
+}
+
 function codeOf(reason: string): unknown {
   return errorIn(reason).code;
 }

@@ -1,4 +1,5 @@
 /** Workers on a real redis-server. Where there is none, "queue tests skipped: install redis-server" is printed. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Queue } from "bullmq";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { findRecord, readResult } from "../job/perform-job.ts";
@@ -17,9 +18,10 @@ import {
   testStore,
   threadEntry,
 } from "../testing.test-support.ts";
+import { type Message, messageName } from "./message.ts";
 import { onQueue } from "./on-queue.ts";
 import { parseQueueAddress } from "./queue-address.ts";
-import { queueStatus } from "./queue-status.ts";
+import { emptyQueue, queueStatus } from "./queue-status.ts";
 import { serveQueue, type WorkerEvent, type WorkerSpec } from "./serve-queue.ts";
 
 const signal = new AbortController().signal;
@@ -230,6 +232,38 @@ describe.runIf(hasRedis)("a queue", () => {
     await expect(serveQueue(worker)).rejects.toMatchObject(found);
     expect(await others.getWaitingCount()).toBe(1);
     await others.close();
+  });
+
+  test("is emptied of what waits and what failed, and of nothing else", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const address = parseQueueAddress(server.url);
+    const others = new Queue("mine", { connection: { host: "127.0.0.1", port: server.port } });
+    await others.add("mail", {});
+    const queue = new Queue<Message>(address.name, { connection: { host: "127.0.0.1", port: server.port } });
+    const message = { format: 1, store: store.id, job: "0".repeat(64), label: "one" } as const;
+    for (const delay of [0, 0, 60_000]) await queue.add(messageName, message, { delay });
+    expect(await queueStatus({ address, store, cwd })).toMatchObject({ waiting: 2, delayed: 1 });
+    expect(await emptyQueue({ address, cwd })).toBe(3);
+    expect(await queueStatus({ address, store, cwd })).toMatchObject({ waiting: 0, delayed: 0 });
+    expect(await others.getWaitingCount()).toBe(1);
+    await queue.add("mail", message);
+    await expect(emptyQueue({ address, cwd })).rejects.toMatchObject({ code: "ERR_QUEUE" });
+    await Promise.all([others.close(), queue.close()]);
+  });
+
+  test("is served from a store that answers late, and nothing is lost", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const late = async <T>(work: Promise<T>): Promise<T> => {
+      await sleep(150);
+      return await work;
+    };
+    const slow: Store = { ...store, read: (name) => late(store.read(name)), get: (hash) => late(store.get(hash)) };
+    const jobs = [1, 2, 3].map((value) => testJob("add", { value }));
+    await startWorker(server, store);
+    const executor = await submitter(server, slow);
+    const outcomes = await runPlan({ jobs, store: slow, executor, signal });
+    expect(outcomes.map(({ state }) => state)).toEqual(["finished", "finished", "finished"]);
+    await executor.close();
   });
 
   test("says what is wrong with its server in one message", async () => {

@@ -182,7 +182,14 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
         onEvent({ type: "failed", label, message: data.message });
       }
       // Another machine, or a moment later, may see what this one does not: disks of many machines show new files late.
-      const passing = ["ERR_STORE", "ERR_STORE_FULL", "ERR_BLOB_MISSING", "ERR_JOB_THREAD", "ERR_JOB_MEMORY"];
+      const passing = [
+        "ERR_STORE",
+        "ERR_STORE_FULL",
+        "ERR_BLOB_MISSING",
+        "ERR_JOB_THREAD",
+        "ERR_JOB_MEMORY",
+        "ERR_MEETING_LOST",
+      ];
       const mayRepeat = passing.includes(data.code);
       throw mayRepeat ? new Error(JSON.stringify(data)) : new UnrecoverableError(JSON.stringify(data));
     } finally {

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { isPruneError } from "@secateur/core";
 import type { S3mini } from "s3mini";
-import { badBucket, blobDamaged, blobMissing, bucketNotInstalled, notAStore, storeFailed } from "../errors.ts";
+import { badBucket, blobDamaged, blobMissing, bucketNotInstalled, noStore, notAStore, storeFailed } from "../errors.ts";
 import { encodeJson } from "../job/canonical-json.ts";
 import { type Hash, hashOf } from "../job/job.ts";
 import { loadPackage } from "../load-package.ts";
@@ -19,9 +19,10 @@ import type { Store } from "./store.ts";
  * AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL_S3 for a service of one's own. Every blob is held in memory once when it is read or written.
  *
  * @param place - s3://BUCKET/PREFIX
+ * @param how.make - whether one is made; default true
  * @throws ERR_STORE
  */
-export async function openBucketStore(place: string): Promise<Store> {
+export async function openBucketStore(place: string, { make = true }: { make?: boolean } = {}): Promise<Store> {
   const [, bucket, prefix = ""] = /^s3:\/\/([a-z0-9][a-z0-9.-]*)(?:\/([\w./-]*?))?\/?$/.exec(place) ?? [];
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION = "us-east-1", AWS_ENDPOINT_URL_S3 } = process.env;
   if (!bucket) throw badBucket(place, "it is no s3://BUCKET/PREFIX");
@@ -62,7 +63,7 @@ export async function openBucketStore(place: string): Promise<Store> {
     await tried("written", () => client.deleteObject(key(blob(hash))));
     throw blobDamaged(place, hash);
   };
-  const id = await storeId({ client, place, key, read });
+  const id = await storeId({ client, place, make, key, read });
   return {
     ...{ place, id, put, get, read, write },
     putFile: async (path) => put(await readFile(path)),
@@ -86,11 +87,13 @@ export async function openBucketStore(place: string): Promise<Store> {
 async function storeId(spec: {
   client: S3mini;
   place: string;
+  make: boolean;
   key: (name: string) => string;
   read: (name: string) => Promise<Uint8Array | undefined>;
 }): Promise<string> {
-  const { client, place, key, read } = spec;
+  const { client, place, make, key, read } = spec;
   let bytes = await read(storeMarker);
+  if (!bytes && !make) throw noStore(place);
   if (!bytes) {
     const content = JSON.stringify({ secateurStore: 1, id: randomUUID() });
     const condition = { "If-None-Match": "*" };

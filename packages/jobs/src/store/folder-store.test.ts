@@ -1,12 +1,31 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import type { PathLike } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import process from "node:process";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { hashOf } from "../job/job.ts";
 import { testFolder, testStore } from "../testing.test-support.ts";
 import { openFolderStore } from "./folder-store.ts";
 import { writeWhole } from "./write-whole.ts";
 
 const bytes = new TextEncoder().encode("some bytes");
+
+/** Whether a small disk can be made here: Linux, as root. */
+const canMount = await (async () => {
+  const disk = await mkdtemp(join(tmpdir(), "secateur-disk-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], { stdio: "ignore" });
+    execFileSync("umount", [disk], { stdio: "ignore" });
+    return true;
+  } catch {
+    process.stderr.write("test of a full disk skipped: it mounts one, which only root on Linux may\n");
+    return false;
+  } finally {
+    await rmdir(disk);
+  }
+})();
 
 describe("a folder store", () => {
   test("gives back what was put, under its hash", async () => {
@@ -92,6 +111,50 @@ describe("a folder store", () => {
     await expect(writeWhole({ path, place: store.place, fill })).rejects.toMatchObject(full);
     expect(await readdir(join(store.place, "blobs"))).toEqual([]);
   });
+
+  test("replaces a file that cannot be replaced for a moment, and gives up where it never can", async () => {
+    const store = await testStore();
+    const path = join(store.place, "results", "x");
+    const fill = (temporary: string): Promise<void> => writeFile(temporary, bytes, { flag: "wx" });
+    let tries = 0;
+    const held = (code: string, times: number) => async (from: PathLike, to: PathLike) => {
+      if (tries++ < times) throw Object.assign(new Error("it is in use"), { code });
+      await rename(from, to);
+    };
+    await mkdir(join(store.place, "results"));
+    for (const code of ["EPERM", "EEXIST", "EBUSY", "EACCES"]) {
+      tries = 0;
+      await writeWhole({ path, place: store.place, fill, move: held(code, 2) });
+      expect(tries).toBe(3);
+    }
+    tries = 0;
+    const lost = writeWhole({ path, place: store.place, fill, move: held("EXDEV", 1) });
+    await expect(lost).rejects.toMatchObject({ code: "ERR_STORE" });
+    expect(tries).toBe(1);
+    expect(await readdir(join(store.place, "results"))).toEqual(["x"]);
+  });
+
+  test.runIf(canMount)(
+    "on a disk that is really full says so, leaves nothing, and goes on when there is room",
+    async () => {
+      const disk = await testFolder();
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", disk]);
+      onTestFinished(() => void execFileSync("umount", [disk]));
+      const store = await openFolderStore(join(disk, "store"));
+      const large = new Uint8Array(200 * 1024).fill(7);
+      await store.put(large);
+      const other = new Uint8Array(200 * 1024).fill(8);
+      const full = { code: "ERR_STORE_FULL", fault: "runtime" };
+      await expect(store.put(other)).rejects.toMatchObject(full);
+      const path = join(await testFolder(), "file");
+      await writeFile(path, other);
+      await expect(store.putFile(path)).rejects.toMatchObject(full);
+      const hash = hashOf(other).slice(0, 2);
+      expect(await readdir(join(store.place, "blobs", hash)).catch(() => [])).toEqual([]);
+      await rm(join(store.place, "blobs", hashOf(large).slice(0, 2)), { recursive: true });
+      expect(await store.put(other)).toBe(hashOf(other));
+    },
+  );
 
   test("lists records with their ages", async () => {
     const store = await testStore();

@@ -4,7 +4,7 @@ import { constants, createReadStream } from "node:fs";
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isPruneError } from "@secateur/core";
-import { blobDamaged, blobMissing, notAStore, storeFailed, storeNotMade } from "../errors.ts";
+import { blobDamaged, blobMissing, noStore, notAStore, storeFailed, storeNotMade } from "../errors.ts";
 import { encodeJson } from "../job/canonical-json.ts";
 import { type Hash, hashOf } from "../job/job.ts";
 import { safeParts } from "./safe-parts.ts";
@@ -18,10 +18,11 @@ export const storeMarker = "secateur-store.json";
  * Opens the store in a folder, or makes one where the folder is new or empty.
  *
  * @param place - absolute path
+ * @param how.make - whether one is made; default true
  * @throws ERR_STORE for a folder of other files, or one that cannot be written
  */
-export async function openFolderStore(place: string): Promise<Store> {
-  const id = await storeId(place);
+export async function openFolderStore(place: string, { make = true }: { make?: boolean } = {}): Promise<Store> {
+  const id = await storeId(place, make);
   const checked = new Set<string>();
   const blob = (hash: Hash): string => join(place, "blobs", hash.slice(0, 2), hash);
   const keep = async (hash: Hash, fill: (temporary: string) => Promise<void>): Promise<Hash> => {
@@ -77,11 +78,12 @@ export async function openFolderStore(place: string): Promise<Store> {
 }
 
 /** The id in the folder's marker; of two processes that make one at the same time, one wins. */
-async function storeId(place: string): Promise<string> {
+async function storeId(place: string, make: boolean): Promise<string> {
   try {
     const path = join(place, storeMarker);
     const found = await readOrNothing(path, place);
     if (found !== undefined) return readMarker(found, place);
+    if (!make) throw noStore(place);
     const others = await readdir(place).catch(() => []);
     if (others.some((name) => !name.startsWith("tmp-"))) {
       // Another process may have made it since.

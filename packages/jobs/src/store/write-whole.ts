@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { storeFailed, storeFull } from "../errors.ts";
 
 /**
@@ -17,8 +18,10 @@ export async function writeWhole(spec: {
   path: string;
   place: string;
   fill: (temporary: string) => Promise<void>;
+  /** Default: that of the system; a test has one that fails. */
+  move?: typeof rename;
 }): Promise<void> {
-  const { path, place, fill } = spec;
+  const { path, place, fill, move = rename } = spec;
   const temporary = join(dirname(path), `tmp-${randomUUID()}`);
   try {
     await fill(temporary).catch(async (error: NodeJS.ErrnoException) => {
@@ -27,11 +30,29 @@ export async function writeWhole(spec: {
       await mkdir(dirname(path), { recursive: true });
       await fill(temporary);
     });
-    await rename(temporary, path);
+    await moved({ temporary, path, move });
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw explainWrite(place, error);
   }
+}
+
+/** On Windows a file that somebody reads, or a scanner of viruses, cannot be replaced for a moment. */
+const passing: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EBUSY", "EEXIST"]);
+const pausesMs = [5, 20, 80, 320, 1280];
+
+async function moved(spec: { temporary: string; path: string; move: typeof rename }): Promise<void> {
+  const { temporary, path, move } = spec;
+  for (const pause of pausesMs) {
+    try {
+      await move(temporary, path);
+      return;
+    } catch (error) {
+      if (!passing.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      await sleep(pause);
+    }
+  }
+  await move(temporary, path);
 }
 
 /** What a failure to write means. */

@@ -1,16 +1,17 @@
 /**
- * {@link chita} for rows beyond the memory of one process: its default method, with every column of G [n, p] and everything of p numbers in one of several
- * shards, of which only vectors and Gram matrices of the n rows meet. The same three steps on the same quantities (column-space.ts); departures:
+ * {@link chita} for rows beyond the memory of one process: the relaxation, the swaps around it and the exact weights of its method for few rows, with every column of
+ * G [n, p] and everything of p numbers in one of several shards, of which only vectors and Gram matrices of the n rows meet (column-space.ts). Departures:
  *   - sums over the columns are sums over panels of them along a fixed tree (tree-sum.ts), so that no bit depends on how many shards there are, where
  *     they are, or which answers first;
+ *   - every product is over all columns and preconditioned by all of them, where chita leaves out columns that cannot be chosen any more;
  *   - what takes out the rounding of the n x n systems at the end is refinement in the space of the rows, r = A_S V_S(u) - y - u, u += M_S^-1 r, rather
  *     than conjugate gradients on the support: it moves n numbers, not the support's.
  */
 import type { Mat, RunContext, Solution } from "@secateur/core";
 import { solveFactored } from "@secateur/core/linalg";
 import { chitaDefaults } from "../chita-defaults.ts";
-import { rowsNeedDamping } from "../errors.ts";
 import {
+  assertSolvedByColumns,
   type ColumnProblem,
   type ColumnSpace,
   columnSpace,
@@ -53,8 +54,8 @@ const refinements = 3;
 const falls = 0.5;
 
 /**
- * Solves. Passes over the rows: two for the Gram matrices (n^2 p multiply-adds, and n^2 min(k, p - k)), two an iteration of the relaxation, three a round of
- * swaps, at most nine for the refinement. What moves: a few vectors of n numbers a pass and shard, n^2 for the Gram matrices, the columns of
+ * Solves. Passes over the rows: two for the Gram matrices (n^2 p multiply-adds, and n^2 min(k, p - k)), three before the relaxation and two an iteration of it, three a
+ * round of swaps, at most nine for the refinement. What moves: a few vectors of n numbers a pass and shard, a few times n^2 numbers for each Gram matrix, the columns of
  * the pool, and each shard's weights once in and once out.
  *
  * @throws ERR_INCOMPATIBLE for more than 2,048 rows or no damping, ERR_SINGULAR, ERR_NOT_FINITE, ERR_ABORTED; what shards throw
@@ -63,7 +64,7 @@ export async function chitaByColumns(spec: ChitaByColumnsSpec, ctx: RunContext):
   const { shards, weights, keep, panel = panelColumns, firstOrder, damping } = spec;
   const size = weights.length;
   const { pool = chitaDefaults.pool, rounds = chitaDefaults.rounds, iterations = chitaDefaults.iterations } = spec;
-  if (!(damping > 0)) throw rowsNeedDamping(damping);
+  assertSolvedByColumns({ where: "chita by columns", rows: spec.rows, damping, maxRows: spec.maxRows });
   if (!firstOrder && weights.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) <= keep) return asItIs(weights);
   const ranges = cutPanels(size, shards.length, panel);
   await askAll(shards, (shard, place) => {

@@ -5,9 +5,9 @@
  * and what leaves the shard are sums over its panels: products G x [n], Gram matrices [n, n], numbers; and single columns of the pool of swaps.
  * Rows and weights are f32; sums within a panel are those of the kernels, sums of panels f64.
  */
-import { type Kernels, matrix } from "@secateur/core";
+import { matrix } from "@secateur/core";
 import { withScratch } from "@secateur/core/linalg";
-import { type ColumnRows, type Panel, type PanelRange, Panels } from "./panels.ts";
+import { type Panel, type PanelSpec, Panels } from "./panels.ts";
 import { type TreeNode, TreeSum } from "./tree-sum.ts";
 
 /** Nodes of a sum, from the left to the right. */
@@ -43,15 +43,15 @@ export interface ColumnShard {
   /** G x [n], then sum (x - w0)^2 and sum w0^2. */
   product(of: ProductOf): Promise<Nodes>;
   /** V = w0 - G's; dV = 0. */
-  place(s: Float64Array): Promise<void>;
+  setWeights(s: Float64Array): Promise<void>;
   /** dV = -G's. */
-  direct(s: Float64Array): Promise<void>;
+  setDirection(s: Float64Array): Promise<void>;
   /** V += step dV. */
   move(step: number): Promise<void>;
   /** Sum of the shares, how many lie between 0 and 1, sum z q - width/2 z^2, and sum z (V + step dV) dV. */
-  count(choice: Choice): Promise<Nodes>;
+  countShares(choice: Choice): Promise<Nodes>;
   /** max (V + step dV)^2 */
-  most(step: number): Promise<number>;
+  largestSquare(step: number): Promise<number>;
   /** How many |V| there are by bits of their f32 form, from bit `shift` on: the upper 11; or, of those whose bits above are `within`, the next 10. */
   histogram(spec: { shift: number; within?: number }): Promise<Uint32Array>;
   /** Sum of V^2 over |V| whose f32 bits are above `bits`. */
@@ -72,24 +72,31 @@ export interface ColumnShard {
 
 /** The methods of a shard, by which one elsewhere is asked. */
 export const columnShardMethods: readonly (keyof ColumnShard)[] = [
-  ...(["begin", "gram", "product", "place", "direct", "move", "count", "most"] as const),
+  ...(["begin", "gram", "product", "setWeights", "setDirection", "move", "countShares", "largestSquare"] as const),
   ...(["histogram", "squaresAbove", "keep", "extremes", "gather", "swap", "set", "result"] as const),
 ];
 
-/** What a shard is made of. */
-export interface ColumnShardSpec {
-  readonly source: ColumnRows;
-  readonly range: PanelRange;
-  readonly panel: number;
-  /** Bytes of rows that stay in memory; the others are read again at every pass. */
-  readonly residentBytes: number;
-  readonly kernels: Kernels;
-}
+/** What a shard is made of; see {@link PanelSpec}. */
+export type ColumnShardSpec = PanelSpec;
 
 /**
- * A shard here. Memory: the rows that stay, a panel where some do not, and 13 bytes a column.
+ * A shard here. What it is asked waits for what it was asked before. Memory: the rows that stay, a panel where some do not, and 13 bytes a column.
  */
 export function columnShard(spec: ColumnShardSpec): ColumnShard & { release(): void } {
+  const { release, ...shard } = shardOf(spec);
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn =
+    (method: keyof ColumnShard) =>
+    (argument: unknown): Promise<unknown> => {
+      const turn = last.then(() => (shard[method] as (one: unknown) => Promise<unknown>)(argument));
+      last = turn.catch(() => {});
+      return turn;
+    };
+  const turns = Object.fromEntries(columnShardMethods.map((method) => [method, inTurn(method)]));
+  return { ...(turns as unknown as ColumnShard), release };
+}
+
+function shardOf(spec: ColumnShardSpec): ColumnShard & { release(): void } {
   const { kernels, source } = spec;
   const n = source.rows;
   const panels = new Panels(spec);
@@ -176,20 +183,20 @@ export function columnShard(spec: ColumnShardSpec): ColumnShard & { release(): v
         sum[n + 1] = square;
       });
     },
-    async place(s) {
+    async setWeights(s) {
       dV.fill(0);
       await transposed(s, (j, product) => {
         V[j] = w0[j]! - product;
       });
     },
-    direct: (s) =>
+    setDirection: (s) =>
       transposed(s, (j, product) => {
         dV[j] = -product;
       }),
     async move(step) {
       for (let j = 0; j < size; j++) V[j] = V[j]! + step * dV[j]!;
     },
-    async count({ step, threshold, width }) {
+    async countShares({ step, threshold, width }) {
       return sumPlaces(4, (sum, from, to) => {
         let [shares, between, value, slope] = [0, 0, 0, 0];
         for (let j = from; j < to; j++) {
@@ -205,7 +212,7 @@ export function columnShard(spec: ColumnShardSpec): ColumnShard & { release(): v
         sum.set([shares, between, value, slope]);
       });
     },
-    async most(step) {
+    async largestSquare(step) {
       let most = 0;
       for (let j = 0; j < size; j++) most = Math.max(most, (V[j]! + step * dV[j]!) ** 2);
       return most;
@@ -245,18 +252,10 @@ export function columnShard(spec: ColumnShardSpec): ColumnShard & { release(): v
     },
     async gather(columns) {
       const places = own(columns);
-      const found = new Float64Array(n * places.length);
-      const holdsSome = (at: number, cols: number): boolean => places.some((j) => j >= at && j < at + cols);
-      for await (const { at, rows } of panels.all(holdsSome)) {
-        places.forEach((j, s) => {
-          if (j < at || j >= at + rows.cols) return;
-          for (let i = 0; i < n; i++) found[i * places.length + s] = rows.data[i * rows.cols + j - at]!;
-        });
-      }
       return {
         columns: Uint32Array.from(places, (j) => start + j),
         values: Float64Array.from(places, (j) => w0[j]!),
-        rows: found,
+        rows: await panels.columns(places),
       };
     },
     async swap({ into, out }) {

@@ -1,13 +1,13 @@
 /**
  * The problem of chita seen from its n rows, with everything of p numbers in shards of the columns (relaxation/row-space.ts says the notation):
  *   Q(w) = 1/2 ||A w - y||^2 + lambda/2 ||w - w0||^2 - 1/2 ||c||^2,   A = sqrt(scale) G,   y = A w0 - c.
- * Departure: the first-order term g, the mean row, is A'c with c_i = 1 / (n sqrt(scale)), so that it moves the target and no weight; where lambda is small,
+ * Departures: a damping that leaves an n x n system singular is refused (chita raises it while it searches, and takes that out again). The first-order term g, the mean row, is A'c with c_i = 1 / (n sqrt(scale)), so that it moves the target and no weight; where lambda is small,
  * w0 - g / lambda would lose what an f32 holds.
  */
 import { type Kernels, type Mat, matrix } from "@secateur/core";
 import { factorize } from "@secateur/core/linalg";
 import { chitaDefaults } from "../chita-defaults.ts";
-import { numbersTooLarge, tooManyRows } from "../errors.ts";
+import { numbersTooLarge, overflow, rowsNeedDamping, tooManyRows } from "../errors.ts";
 import type { ProductOf } from "./column-shard.ts";
 import { askAll, type Shards, sumShards } from "./sum-shards.ts";
 
@@ -49,11 +49,22 @@ export interface ColumnProblem {
   readonly kernels: Kernels;
 }
 
+/** Asked before anything is read. @param spec.where - the file of the rows, for the message. @throws ERR_INCOMPATIBLE */
+export function assertSolvedByColumns(spec: {
+  readonly where: string;
+  readonly rows: number;
+  readonly damping: number;
+  readonly maxRows?: number | undefined;
+}): void {
+  const { where, rows, damping, maxRows = chitaDefaults.maxRows } = spec;
+  if (rows > maxRows) throw tooManyRows(where, rows, maxRows);
+  if (!(damping > 0)) throw rowsNeedDamping(where, damping);
+}
+
 /** Sets the stage: one product, and the Gram matrix of all columns. @throws ERR_INCOMPATIBLE, ERR_NOT_FINITE */
 export async function columnSpace(problem: ColumnProblem): Promise<ColumnSpace> {
   const { shards, rows, size, scale, damping: lambda, firstOrder, kernels } = problem;
-  const { maxRows = chitaDefaults.maxRows } = problem;
-  if (rows > maxRows) throw tooManyRows(rows, maxRows);
+  assertSolvedByColumns({ where: "chita by columns", rows, damping: lambda, maxRows: problem.maxRows });
   const root = Math.sqrt(scale);
   const shift = new Float64Array(rows).fill(firstOrder ? 1 / (rows * root) : 0);
   const raw = await sumShards(shards, (shard) => shard.gram("all"));
@@ -71,13 +82,14 @@ export async function times(
 ): Promise<{ image: Float64Array; distance: number; square: number }> {
   const sum = await sumShards(shards, (shard) => shard.product(of));
   const image = sum.subarray(0, rows).map((value) => root * value);
+  if (!image.every(Number.isFinite)) throw overflow("weights");
   return { image, distance: sum[rows]!, square: sum[rows + 1]! };
 }
 
 /** V = w0 - A'u / lambda in every shard. A pass over the rows. */
 export async function placeCandidates(space: ColumnSpace, u: Float64Array): Promise<void> {
   const s = scaled(space, u);
-  await askAll(space.shards, (shard) => shard.place(s));
+  await askAll(space.shards, (shard) => shard.setWeights(s));
 }
 
 /** sqrt(scale) u / lambda, by which shards move weights. */

@@ -35,10 +35,10 @@ export async function relaxColumns(
   let threshold = floor;
   /** The smoothed choice at V + step dV: sum z q - width/2 z^2, and sum z (V + step dV) dV. */
   const choose = async (step: number): Promise<{ value: number; slope: number }> => {
-    const most = Math.max(...(await askAll(shards, (shard) => shard.most(step))));
+    const most = Math.max(...(await askAll(shards, (shard) => shard.largestSquare(step))));
     for (let at = beginThreshold({ width, most, guess: threshold }); ; ) {
       const choice = { step, threshold: at.threshold, width };
-      const [shares, inside, value, slope] = await sumShards(shards, (shard) => shard.count(choice));
+      const [shares, inside, value, slope] = await sumShards(shards, (shard) => shard.countShares(choice));
       const next = nextThreshold(at, { excess: shares! - k, inside: inside!, k, width });
       if (next) at = next;
       else {
@@ -69,7 +69,7 @@ export async function relaxColumns(
     const initialSlope = kernels.dot(slope, direction);
     if (!(initialSlope > 0)) break;
     const s = scaled(space, direction);
-    await askAll(shards, (shard) => shard.direct(s));
+    await askAll(shards, (shard) => shard.setDirection(s));
     const linear = -kernels.dot(u, direction) - kernels.dot(target, direction);
     const bend = kernels.dot(direction, direction);
     const step = await lineSearch(initialSlope, async (t) => linear - t * bend - lambda * (await choose(t)).slope);

@@ -6,7 +6,7 @@ import { TreeSum } from "./tree-sum.ts";
 export type Shards = readonly ColumnShard[];
 
 /** Asks all shards at once. @returns the answers in the order of the shards */
-export async function askAll<T>(shards: Shards, ask: (shard: ColumnShard, place: number) => Promise<T>): Promise<T[]> {
+export async function askAll<T>(shards: Shards, ask: (shard: ColumnShard, index: number) => Promise<T>): Promise<T[]> {
   return await Promise.all(shards.map(ask));
 }
 
@@ -30,7 +30,7 @@ export async function largestPlaces(shards: Shards, k: number): Promise<LargestP
   for (const [round, shift] of [20, 10, 0].entries()) {
     const within = round === 0 ? {} : { within: bits };
     counts = await askAll(shards, (shard) => shard.histogram({ shift, ...within }));
-    const { bin, above } = place(counts, left);
+    const { bin, above } = binOf(counts, left);
     bits = (round === 0 ? 0 : bits << 10) | bin;
     left -= above;
   }
@@ -48,7 +48,7 @@ export function numberOf(bits: number): number {
 }
 
 /** The bin that the k-th from above lies in, and how many lie above it. */
-function place(counts: readonly Uint32Array[], k: number): { bin: number; above: number } {
+function binOf(counts: readonly Uint32Array[], k: number): { bin: number; above: number } {
   let above = 0;
   for (let bin = counts[0]!.length - 1; bin > 0; bin--) {
     const here = counts.reduce((sum, own) => sum + own[bin]!, 0);

@@ -339,3 +339,51 @@ test("a solver that keeps more than its layer's budget is refused by name, and t
 async function wholeLayer({ w, units }: Problem): Promise<Solution> {
   return { w, mask: new Uint8Array(units.count).fill(1), objective: 0, status: "exact", stats: {} };
 }
+
+test("layers of parallel inputs that are solved at a time give what they give one by one, notes in order, whichever is ready first", async () => {
+  const data = someData(convolutional);
+  const run = async (atOnce: number) => {
+    const model = createNetwork(convolutional, { seed: 2, dtype: "f64" });
+    const messages: string[] = [];
+    const onEvent = (event: RunEvent): void => void (event.type === "note" && messages.push(event.message));
+    const { solve, ...rest } = obc();
+    let turn = 0;
+    let open = (): void => {};
+    const third = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const solver = {
+      ...rest,
+      async solve(...given: Parameters<typeof solve>): Promise<Solution> {
+        const own = turn++;
+        // Were they not under way together, this would never end.
+        if (atOnce > 1 && own < 2) await third;
+        given[1].report({ type: "note", level: "info", code: `own ${given[0].id}`, message: given[0].id });
+        const solution = await solve(...given);
+        if (own === 2) open();
+        return solution;
+      },
+    };
+    const request = {
+      model,
+      data,
+      solver,
+      curvature: activations(),
+      sparsity: 0.5,
+      inputs: "parallel",
+      atOnce,
+    } as const;
+    const { layers, nonzeros } = await pruneLayers(
+      { ...request, allocation: "uniform" },
+      createRunContext({ onEvent }),
+    );
+    const found = layers.map(({ name, firstRow, nonzeros: own, relativeError }) => ({
+      name,
+      firstRow,
+      own,
+      relativeError,
+    }));
+    return { found, nonzeros, messages, weights: weightsOf(model) };
+  };
+  expect(await run(3)).toEqual(await run(1));
+});

@@ -55,6 +55,8 @@ export interface PruneLayersRequest
   readonly evolution?: EvolutionOptions;
   /** Of the calibration examples, how many are held out where allocation "auto" or "evolution" makes a choice, at least one and not all; default: an eighth. */
   readonly heldOut?: number;
+  /** Layers that are solved at a time where their inputs are parallel, of a solver that solves elsewhere; the results are the same. Default 1. */
+  readonly atOnce?: number;
   /** Re-fits whole blocks together against the dense model's when all layers are pruned; default: no. */
   readonly blocks?: BlockRefitOptions;
 }

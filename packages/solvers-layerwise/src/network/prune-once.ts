@@ -24,7 +24,7 @@ import type { KeepNext } from "../allocation/share-budget.ts";
 import { layerProblemOf } from "../allocation/survey-layers.ts";
 import { relativeErrors } from "../problem/relative-error.ts";
 import { denseErrors } from "./dense-targets.ts";
-import { foldNotes } from "./held-notes.ts";
+import { foldNotes, holdNotes } from "./held-notes.ts";
 import { layerProgress } from "./layer-progress.ts";
 import type { Offsets } from "./offsets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
@@ -54,7 +54,10 @@ export async function pruneOnce(
   const progress = layerProgress(request.model, request.params, folded.ctx);
   const { ctx } = progress;
   const { model, curvature, solver, pattern, inputs = "sequential", fitted } = request;
+  const atOnce = inputs === "parallel" ? (request.atOnce ?? 1) : 1;
   const layers: PrunedLayer[] = [];
+  /** What is left to do of layers that are being solved, in their order. */
+  const open: (() => Promise<void>)[] = [];
   const begun = ctx.now();
   for await (const given of curvature.estimate({ ...request, inputs }, ctx)) {
     for (const target of given.targets) {
@@ -76,26 +79,35 @@ export async function pruneOnce(
       const problem = layerProblemOf({ target, w, u, layer, constraint, units }, ctx.kernels);
       assertNeeds(solver.name ?? "the solver", solver.needs, problem);
       const started = ctx.now();
-      const solution = await solver.solve(problem, ctx);
-      await checkSolution(problem, solution, solver.name ?? "the solver");
-      noteEmptyUnits(problem, { solution, may: mayStay && unitMask(units, mayStay) }, ctx);
-      await writeRows(model, target, solution.w);
-      await fitted.fit({ target, layer: given, w, u, found: solution.w });
-      const { param: name, firstRow } = target;
-      const solveMs = ctx.now() - started;
-      layers.push({
-        ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
-        nonzeros: count - countZeros(solution.w.data),
-        ...{ mask: weightMask(problem.units, solution.mask), status: solution.status },
-        ...(solution.method === undefined ? {} : { method: solution.method }),
-        ...(await errorsOf({ problem, u, solution, layer }, ctx.kernels)),
-        solveMs,
-        stats: solution.stats,
+      // What layers note is told in their order.
+      const held = atOnce > 1 ? holdNotes(ctx) : { ctx, tell: () => {} };
+      const solving = solver.solve(problem, held.ctx).then((solution) => ({ solution, solveMs: ctx.now() - started }));
+      solving.catch(() => {}); // awaited when its turn has come
+      open.push(async () => {
+        const { solution, solveMs } = await solving;
+        held.tell();
+        const written = ctx.now();
+        await checkSolution(problem, solution, solver.name ?? "the solver");
+        noteEmptyUnits(problem, { solution, may: mayStay && unitMask(units, mayStay) }, ctx);
+        await writeRows(model, target, solution.w);
+        await fitted.fit({ target, layer: given, w, u, found: solution.w });
+        const { param: name, firstRow } = target;
+        layers.push({
+          ...{ name, firstRow, rows: w.rows, cols: w.cols, inputs: layer.count },
+          nonzeros: count - countZeros(solution.w.data),
+          ...{ mask: weightMask(problem.units, solution.mask), status: solution.status },
+          ...(solution.method === undefined ? {} : { method: solution.method }),
+          ...(await errorsOf({ problem, u, solution, layer }, ctx.kernels)),
+          solveMs: solveMs + ctx.now() - written,
+          stats: solution.stats,
+        });
+        progress.leave(target);
+        folded.leave(name);
       });
-      progress.leave(target);
-      folded.leave(name);
+      if (open.length >= atOnce) await open.shift()!();
     }
   }
+  for (const finish of open) await finish();
   folded.finish();
   await request.recalibrate?.(outer);
   const sum = (value: (layer: PrunedLayer) => number): number => layers.reduce((total, one) => total + value(one), 0);
@@ -106,7 +118,8 @@ export async function pruneOnce(
     size: sum(({ rows, cols }) => rows * cols),
     examples: request.examples.length,
     allocation: rule,
-    partsMs: { inputs: outer.now() - begun - solve, solve },
+    // Layers that are solved at a time count each.
+    partsMs: { inputs: Math.max(0, outer.now() - begun - solve), solve },
   };
 }
 

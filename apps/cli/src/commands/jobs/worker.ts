@@ -57,12 +57,13 @@ export function addWorkerCommands(program: Command, terminal: Terminal): void {
     .summary("what a queue holds and who serves it")
     .description("Print how many runs wait in a queue, and what its workers do.");
   addQueueFlags(status);
+  status.option("--empty", "take out what waits or failed; what runs goes on, and finished work stays in the store");
   addMessageFlags(status, { hasEvents: false });
   const example = "\nExample:\n  secateur status --queue redis://host:6379 --store /shared/store";
   status.addHelpText("after", example).action(async () => {
-    const flags = status.opts<JobFlags & { json?: boolean; quiet?: boolean }>();
+    const flags = status.opts<JobFlags & { empty?: boolean; json?: boolean; quiet?: boolean }>();
     const { queue, store } = workFlags(flags, terminal, true);
-    const document = await runStatus({ queue, store, cwd: terminal.cwd });
+    const document = await runStatus({ queue, store, cwd: terminal.cwd, empty: flags.empty === true });
     printResult({ terminal, flags, document, text: () => statusText(document) });
   });
 }

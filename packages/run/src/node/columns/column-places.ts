@@ -1,31 +1,42 @@
 /** Where the shards of the columns are: in this process, in threads of it, or with the workers of a queue. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, open, rm } from "node:fs/promises";
 import { freemem, hostname, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { aborted } from "@secateur/core";
+import { encodeNpyHeader } from "@secateur/formats";
 import {
   type Brought,
-  encodeJson,
+  type Hash,
   isMemberLost,
-  type Job,
   type JobOutcome,
+  type Meeting,
   openMeeting,
+  type Store,
   startPlan,
 } from "@secateur/jobs";
-import { type ColumnShard, columnShard, columnShardMethods, cutPanels, panelColumns } from "@secateur/solvers-chita";
+import {
+  type ColumnShard,
+  columnShard,
+  columnShardMethods,
+  cutPanels,
+  type PanelRange,
+  panelColumns,
+} from "@secateur/solvers-chita";
 import type { Session } from "../../session.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
 import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
-import { columnsJob, peakMemory, peakMethod } from "./columns-kind.ts";
+import { columnsJob, mostResident, peakMemory, peakMethod } from "./columns-kind.ts";
 import { type NpyColumns, openNpyColumns } from "./npy-columns.ts";
 
 /** How columns are spread. */
 export interface ColumnSettings {
-  /** How many shards; there are no more than panels of columns. */
+  /** At most so many shards: no more than panels of columns, and where there is no queue no more than workers. */
   readonly shards: number;
   readonly work: WorkFlags;
-  /** By which workers of a queue reach this machine; default: its name. */
-  readonly listen?: string | undefined;
-  /** Bytes of rows that a worker keeps in memory; the others are read again at every pass. Default: half of the free memory of this machine over the workers, at most 3 GiB. */
+  /** By which workers of a queue reach this machine; default: its name, and any free port. */
+  readonly listen?: { readonly host: string; readonly port?: number } | undefined;
+  /** Bytes of rows that a shard keeps in memory; the others are read again at every pass. Default: a share of the free memory where it is, at most 3 GiB. */
   readonly memoryBytes?: number | undefined;
   readonly cwd: string;
 }
@@ -34,11 +45,31 @@ export interface ColumnSettings {
 export interface ColumnPlace {
   readonly where: string;
   readonly shards: number;
+  /** 0 where it could not be asked. */
   readonly peakBytes: number;
 }
 
-/** The memory of the kernels ends at 4 GiB, and takes more than rows. */
-const mostResident = 3 * 2 ** 30;
+/** The file that threads start: beside this one, compiled or not. */
+const threadEntry = new URL(
+  import.meta.url.endsWith(".ts") ? "./column-thread.ts" : "./column-thread.js",
+  import.meta.url,
+);
+
+/** Workers that are done have so long to say so; the result does not wait for them longer. */
+const settleMs = 5000;
+
+type Spec = ColumnSettings & {
+  readonly session: Session;
+  readonly source: NpyColumns;
+  readonly paths: readonly string[];
+};
+type Solve<T> = (shards: readonly ColumnShard[]) => Promise<T>;
+
+/** What was solved, and where. */
+interface Solved<T> {
+  readonly solved: T;
+  readonly places: readonly ColumnPlace[];
+}
 
 /**
  * Runs `solve` on the shards, wherever they are; again from the start where a worker was lost and another took its place.
@@ -46,128 +77,185 @@ const mostResident = 3 * 2 ** 30;
  * @param spec.paths - absolute, of the files of the rows
  * @throws ERR_QUEUE, ERR_STORE, ERR_MEETING, what `solve` and the shards throw
  */
-export async function withColumns<T>(
-  spec: ColumnSettings & { paths: readonly string[]; session: Session },
-  solve: (shards: readonly ColumnShard[]) => Promise<T>,
-): Promise<{ solved: T; places: readonly ColumnPlace[] }> {
+export async function withColumns<T>(spec: Omit<Spec, "source">, solve: Solve<T>): Promise<Solved<T>> {
   const { work, paths } = spec;
   const source = await openNpyColumns(paths);
   try {
-    const isHere = work.queue === undefined && (work.workers ?? 1) === 1;
-    return isHere ? await here({ ...spec, source }, solve) : await elsewhere({ ...spec, source }, solve);
+    const panels = cutPanels(source.size, spec.shards);
+    const shards = work.queue === undefined ? Math.min(panels.length, work.workers ?? 1) : panels.length;
+    const whole = { ...spec, source };
+    if (work.queue === undefined && shards === 1) return await solveHere(whole, solve);
+    return await solveElsewhere(whole, { ranges: cutPanels(source.size, shards), solve });
   } finally {
     source.close();
   }
 }
 
-type Spec = ColumnSettings & { paths: readonly string[]; session: Session; source: NpyColumns };
-
-async function here<T>(spec: Spec, solve: (shards: readonly ColumnShard[]) => Promise<T>) {
-  const { source, session, shards: count } = spec;
-  const { kernels } = session;
-  const ranges = cutPanels(source.size, count);
-  const residentBytes = residentOf(spec, 1) / ranges.length;
-  const shards = ranges.map((range) => columnShard({ source, range, panel: panelColumns, residentBytes, kernels }));
+async function solveHere<T>({ source, session, memoryBytes }: Spec, solve: Solve<T>): Promise<Solved<T>> {
+  const { kernels, signal } = session;
+  const residentBytes = memoryBytes ?? Math.min(mostResident, freemem() / 2);
+  const [range] = cutPanels(source.size, 1);
+  const shard = columnShard({
+    ...{ source, range: range!, panel: panelColumns, residentBytes, kernels },
+    // A signal is heard between panels.
+    async pause() {
+      await nextTurn();
+      if (signal.aborted) throw aborted(signal.reason);
+    },
+  });
   try {
-    const solved = await solve(shards);
-    return { solved, places: [{ where: "this process", shards: shards.length, peakBytes: peakMemory() }] };
+    const solved = await solve([shard]);
+    return { solved, places: [{ where: "this process", shards: 1, peakBytes: peakMemory() }] };
   } finally {
-    for (const shard of shards) shard.release();
+    shard.release();
   }
 }
 
-function residentOf({ memoryBytes }: ColumnSettings, workers: number): number {
-  return memoryBytes ?? Math.min(mostResident, freemem() / 2 / workers);
+/** Opens what members need, one thing after the other, and closes in turn what was opened; closing throws nothing over a result. */
+async function solveElsewhere<T>(
+  spec: Spec,
+  { ranges, solve }: { ranges: readonly PanelRange[]; solve: Solve<T> },
+): Promise<Solved<T>> {
+  const { work, session, source, listen, cwd, paths, memoryBytes } = spec;
+  const isQueued = work.queue !== undefined;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([session.signal, stop.signal]);
+  const undo: (() => unknown)[] = [() => stop.abort()];
+  try {
+    const own = isQueued || work.store !== undefined ? "" : await mkdtemp(join(tmpdir(), "secateur-columns-"));
+    if (own !== "") undo.push(() => rm(own, { recursive: true, force: true }));
+    const place = await openWorkPlace({
+      ...{ flags: { ...work, workers: isQueued ? undefined : ranges.length }, fallback: own, cwd, session },
+      entry: threadEntry,
+      onEvent: (event) => event.type === "note" && session.onEvent(event),
+    });
+    undo.push(() => place.close());
+    const meeting = await openMeeting(isQueued ? (listen ?? { host: hostname() }) : { host: "127.0.0.1" });
+    undo.push(() => meeting.close());
+    const packages = await jobPackages({ session, found: [], data: "npy:", cwd });
+    const local = isQueued ? {} : { paths, residentBytes: Math.min(mostResident, freemem() / 2 / ranges.length) };
+    const jobs = [];
+    for (const [index, { from, to }] of ranges.entries()) {
+      const settings = {
+        ...{
+          seed: session.seed,
+          kernels: session.kernelChoice,
+          place: meeting.place,
+          name: String(index + 1),
+          from,
+          to,
+        },
+        ...local,
+        ...(memoryBytes === undefined ? {} : { residentBytes: memoryBytes }),
+      };
+      const rows = isQueued ? { rows: await storeColumns({ store: place.store, source, signal, from, to }) } : {};
+      jobs.push(columnsJob(settings, { packages, ...rows }));
+    }
+    const executor = await place.executor(jobs);
+    const outcomes = [...startPlan({ jobs, store: place.store, executor, signal }).values()];
+    const names = ranges.map((_range, index) => String(index + 1));
+    const solving = solveTogether({ session, signal, meeting, names, isQueued, solve });
+    try {
+      const result = await Promise.race([firstFailure(outcomes), solving]);
+      await meeting.close();
+      await within(Promise.allSettled(outcomes), undefined);
+      return result;
+    } finally {
+      stop.abort();
+      await meeting.close();
+      await solving.catch(() => {});
+    }
+  } finally {
+    for (const one of undo.reverse()) await Promise.resolve(one()).catch(() => {});
+  }
 }
 
-async function elsewhere<T>(spec: Spec, solve: (shards: readonly ColumnShard[]) => Promise<T>) {
-  const { work, paths, session, source, listen, cwd } = spec;
-  const ranges = cutPanels(source.size, spec.shards);
-  const isQueued = work.queue !== undefined;
-  // On a queue each shard is a job of its own, as many workers at a time as there are shards.
-  const holders = isQueued ? ranges.length : Math.min(work.workers!, ranges.length);
-  const own = isQueued || work.store !== undefined ? undefined : await mkdtemp(join(tmpdir(), "secateur-columns-"));
-  const meeting = await openMeeting({ host: isQueued ? (listen ?? hostname()) : "127.0.0.1" });
-  const stop = new AbortController();
-  const abort = (): void => stop.abort();
-  session.signal.addEventListener("abort", abort);
-  const place = await openWorkPlace({
-    ...{
-      flags: { ...work, workers: work.queue === undefined ? holders : undefined },
-      fallback: own ?? "",
-      cwd,
-      session,
-    },
-    onEvent: (event) => event.type === "note" && session.onEvent(event),
-  });
+/** Puts the columns of a shard into the store, as an .npy file of their own, so that a worker fetches and checks no others. */
+async function storeColumns(spec: {
+  store: Store;
+  source: NpyColumns;
+  signal: AbortSignal;
+  from: number;
+  to: number;
+}): Promise<Hash> {
+  const { store, source, signal, from, to } = spec;
+  const first = from * panelColumns;
+  const row = new Float32Array(Math.min(to * panelColumns, source.size) - first);
+  const folder = await mkdtemp(join(tmpdir(), "secateur-shard-"));
   try {
-    const named = ranges.map((range, index) => ({ name: String(index + 1), range }));
-    const packages = await jobPackages({ session, found: [], data: "npy:", cwd });
-    const files: Record<string, string> = {};
-    if (isQueued) for (const path of paths) files[basename(path)] = await place.store.putFile(path);
-    const stored = isQueued ? { files: await place.store.put(encodeJson(files)) } : {};
-    const jobs = Array.from({ length: holders }, (_, holder) => {
-      const shards = named.filter((_one, index) => Math.floor((index * holders) / ranges.length) === holder);
-      return columnsJob(
-        {
-          ...{ place: meeting.place, shards, panel: panelColumns, seed: session.seed, kernels: session.kernelChoice },
-          residentBytes: residentOf(spec, holders) / shards.length,
-          paths: isQueued ? paths.map((path) => basename(path)) : paths,
-        },
-        { packages, ...stored },
-      );
-    });
-    const executor = await place.executor(jobs);
-    const outcomes = startPlan({ jobs, store: place.store, executor, signal: stop.signal });
-    const failed = firstFailure(jobs, outcomes);
-    const solved = await Promise.race([failed, again(spec, { meeting, names: named.map(({ name }) => name), solve })]);
-    await meeting.close();
-    await Promise.all(outcomes.values());
-    return solved;
+    const path = join(folder, "rows.npy");
+    const file = await open(path, "wx");
+    try {
+      await file.write(encodeNpyHeader({ shape: [source.rows, row.length], dtype: "f32" }));
+      for (let i = 0; i < source.rows; i++) {
+        if (signal.aborted) throw aborted(signal.reason);
+        source.readRow(i, first, row);
+        await file.writeFile(row);
+      }
+    } finally {
+      await file.close();
+    }
+    return await store.putFile(path);
   } finally {
-    session.signal.removeEventListener("abort", abort);
-    stop.abort();
-    await meeting.close();
-    await place.close();
-    if (own !== undefined) await rm(own, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
 /** Solves on what members bring; from the start with others where one was lost, to the same bytes. */
-async function again<T>(
-  { session, work }: Spec,
-  spec: {
-    meeting: Awaited<ReturnType<typeof openMeeting>>;
-    names: readonly string[];
-    solve: (shards: readonly ColumnShard[]) => Promise<T>;
-  },
-): Promise<{ solved: T; places: readonly ColumnPlace[] }> {
-  const { meeting, names, solve } = spec;
+export async function solveTogether<T>(spec: {
+  session: Session;
+  signal: AbortSignal;
+  meeting: Meeting;
+  names: readonly string[];
+  isQueued: boolean;
+  solve: Solve<T>;
+}): Promise<Solved<T>> {
+  const { session, signal, meeting, names, isQueued, solve } = spec;
   const note = (code: string, message: string): void => session.onEvent({ type: "note", level: "warn", code, message });
   for (;;) {
     const brought = await meeting.all(names, {
-      signal: session.signal,
-      // Threads come by themselves.
-      onMissing: (missing) =>
-        work.queue !== undefined &&
-        note(
-          "columns-missing",
-          `nobody holds the columns of ${missing.join(", ")} yet: a shard needs a worker's job of its own (secateur worker --jobs N)`,
-        ),
+      signal,
+      onMissing(missing) {
+        const shown =
+          missing.length > 8 ? `${missing.slice(0, 8).join(", ")} and ${missing.length - 8} more` : missing.join(", ");
+        const message = `nobody holds shard ${shown} of the columns yet: each takes a worker's job of its own as long as the solve lasts, and two solves at a time need as many as both have`;
+        // Threads come by themselves.
+        if (isQueued) note("columns-missing", message);
+      },
     });
+    let solved: T;
     try {
-      const solved = await solve(brought.map(remoteShard));
-      const places = new Map<string, ColumnPlace>();
-      for (const one of brought) {
-        const peakBytes = (await one.call(peakMethod)) as number;
-        places.set(one.where, { where: one.where, shards: (places.get(one.where)?.shards ?? 0) + 1, peakBytes });
-      }
-      return { solved, places: [...places.values()] };
+      solved = await solve(brought.map(remoteShard));
     } catch (error) {
-      if (!isMemberLost(error) || session.signal.aborted) throw error;
-      note("columns-lost", `${(error as Error).message}; the solve begins again when another worker holds them`);
+      if (!isMemberLost(error) || signal.aborted) throw error;
+      note("columns-lost", `${(error as Error).message}; the solve begins again then`);
+      continue;
     }
+    return { solved, places: await placesOf(brought) };
   }
+}
+
+/** Asks members for the most memory that they had; one that is gone cannot say. */
+async function placesOf(brought: readonly Brought[]): Promise<readonly ColumnPlace[]> {
+  const places = new Map<string, ColumnPlace>();
+  for (const { where, call } of brought) {
+    const asked = call(peakMethod) as Promise<number>;
+    const peakBytes = await within(
+      asked.catch(() => 0),
+      0,
+    );
+    places.set(where, { where, shards: (places.get(where)?.shards ?? 0) + 1, peakBytes });
+  }
+  return [...places.values()];
+}
+
+/** What it gives, or something else where it takes too long. */
+async function within<T, E>(work: Promise<T>, otherwise: E): Promise<T | E> {
+  let late: NodeJS.Timeout | undefined;
+  const end = new Promise<E>((resolve) => {
+    late = setTimeout(() => resolve(otherwise), settleMs);
+  });
+  return await Promise.race([work, end]).finally(() => clearTimeout(late));
 }
 
 function remoteShard(brought: Brought): ColumnShard {
@@ -177,13 +265,8 @@ function remoteShard(brought: Brought): ColumnShard {
 }
 
 /** Rejects with the error of the first job that fails; never resolves. */
-async function firstFailure(jobs: readonly Job[], outcomes: ReadonlyMap<string, Promise<JobOutcome>>): Promise<never> {
+async function firstFailure(outcomes: readonly Promise<JobOutcome>[]): Promise<never> {
   return await new Promise((_resolve, reject) => {
-    for (const { id } of jobs) {
-      void outcomes.get(id)!.then(
-        (outcome) => "error" in outcome && reject(outcome.error),
-        (defect) => reject(defect),
-      );
-    }
+    for (const one of outcomes) void one.then((outcome) => "error" in outcome && reject(outcome.error), reject);
   });
 }

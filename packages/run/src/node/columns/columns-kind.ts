@@ -1,8 +1,10 @@
 /** The job that holds columns of gradient rows while another process solves over them: it goes to that process's meeting and answers until the end. */
-import { hostname } from "node:os";
+import { freemem, hostname } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { aborted } from "@secateur/core";
 import {
-  decodeJson,
   type Hash,
   type Job,
   type JobContent,
@@ -12,54 +14,74 @@ import {
   type MeetingPlace,
   makeJob,
 } from "@secateur/jobs";
-import { type ColumnShard, columnShard, columnShardMethods, type PanelRange } from "@secateur/solvers-chita";
-import type { JobHost, PortableSetting } from "../jobs/job-host.ts";
+import { type ColumnShard, columnShard, columnShardMethods, panelColumns } from "@secateur/solvers-chita";
+import { badColumnsJob } from "../../errors.ts";
+import type { KernelChoice } from "../../session.ts";
+import type { JobHost } from "../jobs/job-host.ts";
 import { openNpyColumns } from "./npy-columns.ts";
 
 /** The name of the kind. */
 export const columnsKindName = "columns";
 
 /** What a job of this kind holds. */
-export interface ColumnsSettings extends Pick<PortableSetting, "seed" | "kernels"> {
+export interface ColumnsSettings {
+  readonly seed: number;
+  readonly kernels: KernelChoice;
   readonly place: MeetingPlace;
-  /** Runs of panels, by the name under which they are brought. */
-  readonly shards: readonly { readonly name: string; readonly range: PanelRange }[];
-  readonly panel: number;
-  /** Bytes of rows that stay in memory, a shard. */
-  readonly residentBytes: number;
-  /** The files of the rows, in order: paths of this machine, or names within the store's files. */
-  readonly paths: readonly string[];
+  /** The name under which its shard is brought. */
+  readonly name: string;
+  /** Its panels, [from, to) of those of all columns. */
+  readonly from: number;
+  readonly to: number;
+  /** Bytes of rows that stay in memory; default: a quarter of what is free where it is run, at most 3 GiB. */
+  readonly residentBytes?: number | undefined;
+  /** In a thread of the process that solves: the files of all rows. On a queue the input `rows` has the shard's own. */
+  readonly paths?: readonly string[];
 }
 
 /** Answered beside the methods of a shard: the most memory that the process had, in bytes. */
 export const peakMethod = "peak";
 
-/** The kind. Its result says nothing: what the columns gave is in the solution. */
-export function columnsKind(host: JobHost): JobKind {
+/** The memory of the kernels ends at 4 GiB, and takes more than rows. */
+export const mostResident: number = 3 * 2 ** 30;
+
+/**
+ * The kind. Its result says nothing: what the columns gave is in the solution.
+ *
+ * @param spec.readsPaths - whether jobs may name files of this machine: those of a process's own threads, never those of a queue
+ */
+export function columnsKind(host: JobHost, { readsPaths }: { readsPaths: boolean }): JobKind {
   return async (content, { store, signal, onEvent }) => {
-    const settings = content.settings as unknown as ColumnsSettings;
-    const { place, shards: held, panel, residentBytes, paths } = settings;
+    const settings = checkedSettings(content.settings);
+    const { place, name, from, to, paths, residentBytes = Math.min(mostResident, freemem() / 4) } = settings;
+    const { rows } = content.inputs;
+    if ((rows === undefined) !== readsPaths || (paths !== undefined) !== readsPaths) {
+      throw badColumnsJob(readsPaths ? "it names no files" : "it names files of this machine rather than of the store");
+    }
     const { kernels } = await host.session(settings, { signal, onEvent });
-    const files = content.inputs["files"];
-    const folder =
-      files === undefined
-        ? ""
-        : `${await store.view(decodeJson(await store.get(files)) as Readonly<Record<string, Hash>>)}/`;
-    const source = await openNpyColumns(paths.map((path) => `${folder}${path}`));
-    const shards = new Map(
-      held.map(({ name, range }) => [name, columnShard({ source, range, panel, residentBytes, kernels })] as const),
-    );
+    const own = rows === undefined ? paths! : [join(await store.view({ "rows.npy": rows }), "rows.npy")];
+    const source = await openNpyColumns(own);
+    const shard = columnShard({
+      ...{ source, panel: panelColumns, residentBytes, kernels, range: { from, to } },
+      // The store's file begins with the shard's first column.
+      first: rows === undefined ? 0 : from * panelColumns,
+      async pause() {
+        await nextTurn();
+        if (signal.aborted) throw aborted(signal.reason);
+      },
+    });
     try {
       await joinMeeting({
-        ...{ place, signal, names: [...shards.keys()], where: `${hostname()}:${process.pid}` },
-        async answer(name, method, argument) {
+        ...{ place, signal, names: [name], where: `${hostname()}:${process.pid}` },
+        async answer(_name, method, argument) {
           if (method === peakMethod) return peakMemory();
-          if (!columnShardMethods.includes(method as keyof ColumnShard)) throw new Error(`no method ${method}`);
-          return await (shards.get(name)![method as keyof ColumnShard] as (one: unknown) => Promise<unknown>)(argument);
+          if (!columnShardMethods.includes(method as keyof ColumnShard))
+            throw badColumnsJob("it is asked for what no shard does");
+          return await (shard[method as keyof ColumnShard] as (one: unknown) => Promise<unknown>)(argument);
         },
       });
     } finally {
-      for (const shard of shards.values()) shard.release();
+      shard.release();
       source.close();
     }
     return { result: null };
@@ -71,15 +93,25 @@ export function peakMemory(): number {
   return 1024 * process.resourceUsage().maxRSS;
 }
 
-/** A job of this kind. @param spec.files - hash of the list of files in the store, where `paths` are names within it */
+/** A job of this kind. @param spec.rows - on a queue: hash of an .npy file of the shard's columns */
 export function columnsJob(
   settings: ColumnsSettings,
-  { packages, files }: { packages: JobContent["packages"]; files?: Hash },
+  { packages, rows }: { packages: JobContent["packages"]; rows?: Hash },
 ): Job {
-  const content = {
-    ...{ kind: columnsKindName, settings: settings as unknown as Json, after: [], packages },
-    inputs: files === undefined ? {} : { files },
-  };
-  const names = settings.shards.map(({ name }) => name).join(", ");
-  return makeJob(content, `columns of ${settings.shards.length === 1 ? "shard" : "shards"} ${names}`);
+  const content = { kind: columnsKindName, settings: settings as unknown as Json, after: [], packages };
+  return makeJob({ ...content, inputs: rows === undefined ? {} : { rows } }, `columns of shard ${settings.name}`);
+}
+
+function checkedSettings(value: unknown): ColumnsSettings {
+  const settings = (value ?? {}) as ColumnsSettings;
+  const { place, name, from, to, residentBytes = 0, paths = [] } = settings;
+  const { host, port, key } = place ?? {};
+  const areWhole = [from, to, port].every((one) => Number.isSafeInteger(one) && one >= 0);
+  if (!areWhole || from >= to || to > 2 ** 40 / panelColumns) throw badColumnsJob("its run of panels is none");
+  if (typeof host !== "string" || port > 65_535 || !/^[0-9a-f]{64}$/.test(key ?? "")) {
+    throw badColumnsJob("it says no place to go to");
+  }
+  const isText = [name, ...paths].every((one) => typeof one === "string");
+  if (!isText || !(residentBytes >= 0)) throw badColumnsJob("its name, files or memory are none");
+  return settings;
 }

@@ -1,10 +1,23 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createRng, createRunContext, matrix, referenceKernels } from "@secateur/core";
-import { encodeNpy } from "@secateur/formats";
+import { decodeNpy, encodeNpy } from "@secateur/formats";
+import { type Json, joinMeeting, openMeeting, type Store } from "@secateur/jobs";
+import {
+  type ColumnRows,
+  type ColumnShard,
+  chitaByColumns,
+  columnShard,
+  cutPanels,
+  type PanelRange,
+  panelColumns,
+} from "@secateur/solvers-chita";
 import { expect, onTestFinished, test } from "vitest";
 import type { Session } from "../../session.ts";
+import { jobHost } from "../jobs/job-host.ts";
+import { solveTogether } from "./column-places.ts";
+import { columnsKind, peakMethod } from "./columns-kind.ts";
 import { columnFiles, openNpyColumns } from "./npy-columns.ts";
 import { solveByColumns } from "./solve-by-columns.ts";
 
@@ -98,5 +111,99 @@ test("rows that cannot be read by columns are refused by name", async () => {
   expect(await refused("short.npy", short.subarray(0, -4))).toMatchObject({ code: "ERR_NPY" });
   const turned = Buffer.from(short).toString("latin1").replace("'fortran_order': False", "'fortran_order': True ");
   expect(await refused("turned.npy", Buffer.from(turned, "latin1"))).toMatchObject({ code: "ERR_DTYPE" });
-  await expect(columnFiles(join(folder, "empty"))).resolves.toEqual([join(folder, "empty")]);
+  await mkdir(join(folder, "empty"));
+  await expect(columnFiles(join(folder, "empty"))).rejects.toMatchObject({ code: "ERR_SHAPE" });
+});
+
+test("files of a folder stand side by side as their numbers do", async () => {
+  const { folder, parts } = await written();
+  const place = join(folder, "numbered");
+  await mkdir(place);
+  const names = ["rows-2.npy", "rows-10.npy", "rows-1.npy"];
+  for (const name of names) await copyFile(join(parts, "a.npy"), join(place, name));
+  expect((await columnFiles(place)).map((path) => basename(path))).toEqual(["rows-1.npy", "rows-2.npy", "rows-10.npy"]);
+});
+
+test("a member that is lost in the middle of a solve costs its time, and no bit", async () => {
+  const { rows, weights: path } = await written();
+  const weights = decodeNpy(await readFile(path)).data as Float32Array;
+  const source: ColumnRows = {
+    ...{ rows: rows.rows, size: rows.cols },
+    read(from, out) {
+      for (let i = 0; i < 4; i++) {
+        const at = i * rows.cols + from;
+        out.data.set(rows.data.subarray(at, at + out.cols), i * out.cols);
+      }
+    },
+  };
+  const ranges = cutPanels(rows.cols, 2);
+  const solve = (shards: readonly ColumnShard[]) =>
+    chitaByColumns(
+      {
+        shards,
+        weights,
+        keep: 900,
+        rows: 4,
+        scale: 0.25,
+        damping: 0.1,
+        firstOrder: false,
+        kernels: referenceKernels,
+        pool: 4,
+      },
+      session.context(),
+    );
+  const shardOf = (range: PanelRange) =>
+    columnShard({ source, range, panel: panelColumns, residentBytes: 1e9, kernels: referenceKernels });
+  const alone = await solve(ranges.map(shardOf));
+  const meeting = await openMeeting({ host: "127.0.0.1" });
+  onTestFinished(() => meeting.close());
+  let calls = 0;
+  const lost = new AbortController();
+  const join = (index: number, stop: AbortSignal): Promise<void> => {
+    const shard = shardOf(ranges[index]!);
+    const answer = async (_name: string, method: string, argument: unknown): Promise<unknown> => {
+      if (method === peakMethod) return 1;
+      if (index === 1 && ++calls === 9) lost.abort();
+      return await (shard[method as keyof ColumnShard] as (one: unknown) => Promise<unknown>)(argument);
+    };
+    return joinMeeting({
+      place: meeting.place,
+      names: [String(index + 1)],
+      where: `member ${index + 1}`,
+      answer,
+      signal: stop,
+    });
+  };
+  const notes: string[] = [];
+  const listening: Session = { ...session, onEvent: (event) => event.type === "note" && notes.push(event.code) };
+  const solving = solveTogether({ session: listening, signal, meeting, names: ["1", "2"], isQueued: true, solve });
+  const stays = join(0, signal);
+  await expect(join(1, lost.signal)).rejects.toMatchObject({ code: "ERR_ABORTED" });
+  const another = join(1, signal);
+  expect((await solving).solved).toEqual(alone);
+  expect(notes).toEqual(["columns-lost"]);
+  await meeting.close();
+  await Promise.all([stays, another]);
+});
+
+test("a worker of a queue reads no file that a job names, and no run of panels that is none", async () => {
+  const place = { host: "127.0.0.1", port: 1, key: "0".repeat(64) };
+  const good = { seed: 0, kernels: "reference", place, name: "1", from: 0, to: 2 } as const;
+  const run = (settings: object, inputs: Record<string, string> = {}): Promise<unknown> =>
+    columnsKind(jobHost({ cwd: "." }), { readsPaths: false })(
+      { kind: "columns", settings: settings as Json, inputs, after: [], packages: {} },
+      { store: {} as Store, signal, onEvent: () => {} },
+    );
+  const refused = { code: "ERR_JOB" };
+  await expect(run({ ...good, paths: ["/etc/passwd"] })).rejects.toMatchObject(refused);
+  await expect(run({ ...good, paths: ["/etc/passwd"] }, { rows: "0".repeat(64) })).rejects.toMatchObject(refused);
+  for (const bad of [
+    { from: 2 },
+    { to: 1.5 },
+    { place: { ...place, port: 70_000 } },
+    { place: undefined },
+    { residentBytes: -1 },
+  ]) {
+    await expect(run({ ...good, ...bad }, { rows: "0".repeat(64) })).rejects.toMatchObject(refused);
+  }
 });

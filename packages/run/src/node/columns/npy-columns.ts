@@ -2,10 +2,10 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { shapeMismatch } from "@secateur/core";
+import { isPruneError, shapeMismatch } from "@secateur/core";
 import { readNpyHeader } from "@secateur/formats";
 import type { ColumnRows } from "@secateur/solvers-chita";
-import { fileShrank, rowsNotByColumns } from "../../errors.ts";
+import { fileShrank, rowsNotByColumns, rowsNotRead } from "../../errors.ts";
 
 /** Where columns [from, from + cols) lie. */
 interface ColumnFile {
@@ -19,19 +19,26 @@ interface ColumnFile {
 /** Rows that are read by columns; `close` gives the files back. */
 export interface NpyColumns extends ColumnRows {
   readonly dtype: "f32" | "f64";
+  /** Writes columns [from, from + out.length) of row i into out. */
+  readRow(i: number, from: number, out: Float32Array): void;
   close(): void;
 }
 
-/** The files that rows are in: the file itself, or all .npy files of a folder by name. @throws ERR_SHAPE for a folder without any */
+/** Files that are open at a time. */
+const mostOpen = 64;
+
+/** The files that rows are in: the file itself, or all .npy files of a folder by name, numbers in names as numbers. @throws ERR_SHAPE for a folder without any */
 export async function columnFiles(path: string): Promise<readonly string[]> {
   if (!(await stat(path).catch(() => undefined))?.isDirectory()) return [path];
-  const names = (await readdir(path)).filter((name) => name.endsWith(".npy")).sort();
-  if (names.length === 0)
-    throw shapeMismatch({
-      where: path,
-      found: "no .npy file",
-      expected: "the columns of the gradient rows in one or more",
-    });
+  const all = await readdir(path).catch((error) => {
+    throw rowsNotRead(path, error);
+  });
+  const { compare } = new Intl.Collator("en", { numeric: true });
+  const names = all.filter((name) => name.endsWith(".npy")).sort((a, b) => compare(a, b) || (a < b ? -1 : 1));
+  if (names.length === 0) {
+    const expected = "the columns of the gradient rows in one or more";
+    throw shapeMismatch({ where: path, found: "no .npy file", expected });
+  }
   return names.map((name) => join(path, name));
 }
 
@@ -51,43 +58,55 @@ export async function openNpyColumns(paths: readonly string[]): Promise<NpyColum
       throw shapeMismatch({ where: path, found: `shape [${shape.join(", ")}]`, expected });
     }
     if ((dtype !== "f32" && dtype !== "f64") || !littleEndian || (fortranOrder && n > 1)) {
-      throw rowsNotByColumns(
-        path,
-        `${dtype}${littleEndian ? "" : ", big-endian"}${fortranOrder ? ", Fortran order" : ""}`,
-      );
+      const order = `${littleEndian ? "" : ", big-endian"}${fortranOrder ? ", Fortran order" : ""}`;
+      throw rowsNotByColumns(path, `${dtype}${order}`);
     }
     files.push({ path, from: size, cols, dataStart, width: dtype === "f64" ? 8 : 4 });
     [rows, size] = [n, size + cols];
   }
   const open = new Map<string, number>();
+  const close = (): void => {
+    for (const handle of open.values()) closeSync(handle);
+    open.clear();
+  };
   const handleOf = (path: string): number => {
-    const handle = open.get(path) ?? openSync(path, "r");
+    const known = open.get(path);
+    if (known !== undefined) return known;
+    if (open.size >= mostOpen) close();
+    const handle = openSync(path, "r");
     open.set(path, handle);
     return handle;
   };
-  return {
-    ...{ rows, size, dtype: files.some(({ width }) => width === 8) ? "f64" : "f32" },
-    read(from, out) {
-      for (const file of files) {
-        const first = Math.max(from, file.from);
-        const last = Math.min(from + out.cols, file.from + file.cols);
-        if (first >= last) continue;
-        const handle = handleOf(file.path);
-        const doubles = file.width === 8 ? new Float64Array(last - first) : undefined;
-        for (let i = 0; i < rows; i++) {
-          const place = i * out.cols + first - from;
-          const target = out.data.subarray(place, place + last - first);
-          const { buffer, byteOffset, byteLength } = doubles ?? target;
-          const position = file.dataStart + file.width * (i * file.cols + first - file.from);
-          const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-          if (readSync(handle, bytes, 0, byteLength, position) !== byteLength) throw fileShrank(file.path);
-          if (doubles) target.set(doubles);
-        }
+  const readRow = (i: number, from: number, out: Float32Array): void => {
+    for (const file of files) {
+      const first = Math.max(from, file.from);
+      const last = Math.min(from + out.length, file.from + file.cols);
+      if (first >= last) continue;
+      const target = out.subarray(first - from, last - from);
+      const doubles = file.width === 8 ? new Float64Array(last - first) : undefined;
+      const { buffer, byteOffset, byteLength } = doubles ?? target;
+      const position = file.dataStart + file.width * (i * file.cols + first - file.from);
+      try {
+        const read = readSync(
+          handleOf(file.path),
+          new Uint8Array(buffer, byteOffset, byteLength),
+          0,
+          byteLength,
+          position,
+        );
+        if (read !== byteLength) throw fileShrank(file.path);
+      } catch (error) {
+        throw isPruneError(error) ? error : rowsNotRead(file.path, error);
       }
-    },
-    close() {
-      for (const handle of open.values()) closeSync(handle);
-      open.clear();
+      if (doubles) target.set(doubles);
+    }
+  };
+  return {
+    ...{ rows, size, dtype: files.some(({ width }) => width === 8) ? "f64" : "f32", readRow, close },
+    read(from, { cols, data }) {
+      // A matrix of f32 is all that shards ask for.
+      const out = data as Float32Array;
+      for (let i = 0; i < rows; i++) readRow(i, from, out.subarray(i * cols, (i + 1) * cols));
     },
   };
 }

@@ -1,8 +1,8 @@
 /** `secateur solve --column-shards N`: chita on gradient rows beyond the memory of one process. */
-import { countZeros, keepOutOfRange, keptCount, shapeMismatch } from "@secateur/core";
+import { assertFinite, countZeros, keepOutOfRange, keptCount, shapeMismatch } from "@secateur/core";
 import { encodeNpy, toFloat32, writeFileAtomic } from "@secateur/formats";
-import { type ChitaOptions, chitaByColumns } from "@secateur/solvers-chita";
-import { keepsNothing } from "../../errors.ts";
+import { assertSolvedByColumns, type ChitaOptions, chitaByColumns } from "@secateur/solvers-chita";
+import { keepsNothing, overflowed } from "../../errors.ts";
 import { readFinite } from "../solve/read-arrays.ts";
 import { defaultRidge, type SolveDocument, type SolveSpec } from "../solve/run-solve.ts";
 import { type ColumnSettings, withColumns } from "./column-places.ts";
@@ -22,6 +22,8 @@ export async function solveByColumns(spec: SolveByColumnsSpec): Promise<SolveDoc
   const { settings, session, out, overwrite, options, columns } = spec;
   const tensor = await readFinite(spec.weights, "training diverged: take an earlier checkpoint");
   const weights = toFloat32(tensor);
+  // What f32 does not hold is infinite there.
+  assertFinite(spec.weights, weights, "solving by columns computes in f32, which these weights are too large for");
   const size = weights.length;
   const paths = await columnFiles(spec.gradients);
   const source = await openNpyColumns(paths);
@@ -33,6 +35,8 @@ export async function solveByColumns(spec: SolveByColumnsSpec): Promise<SolveDoc
       expected: `[n, ${size}]: one column for each of the ${size} weights in ${spec.weights}`,
     });
   }
+  const damping = settings.ridge ?? defaultRidge;
+  assertSolvedByColumns({ where: spec.gradients, rows: source.rows, damping, maxRows: options.maxRows });
   const keep = settings.keep ?? keptCount(size, settings.sparsity ?? 0);
   if (keep === 0 && settings.sparsity !== undefined) {
     throw keepsNothing({ where: "--sparsity", sparsity: settings.sparsity, size });
@@ -50,13 +54,14 @@ export async function solveByColumns(spec: SolveByColumnsSpec): Promise<SolveDoc
     return chitaByColumns(
       {
         ...{ shards, weights, keep, rows: source.rows, scale: 1 / source.rows, kernels: session.kernels, ...options },
-        ...{ damping: settings.ridge ?? defaultRidge, firstOrder: settings.firstOrder === true },
+        ...{ damping, firstOrder: settings.firstOrder === true },
       },
       ctx,
     );
   });
   const solveMs = ctx.now() - started;
   const { stats, status, objective } = solved;
+  if (!Number.isFinite(objective) || !solved.weights.every(Number.isFinite)) throw overflowed("chita");
   const data = tensor.dtype === "f64" ? Float64Array.from(solved.weights) : solved.weights;
   if (out !== undefined) await writeFileAtomic(out, encodeNpy({ shape: tensor.shape, data }), { overwrite });
   return {

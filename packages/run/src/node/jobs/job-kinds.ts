@@ -1,10 +1,16 @@
 import type { JobKinds } from "@secateur/jobs";
 import { columnsKind, columnsKindName } from "../columns/columns-kind.ts";
+import { solveKind, solveKindName } from "../layers-apart/solve-kind.ts";
 import type { JobHost } from "./job-host.ts";
 import { layerKind, layerKindName } from "./layer-kind.ts";
 import { pruneKind, pruneKindName } from "./prune-kind.ts";
 
 /** What jobs can do: functions of this program, which a message names and never brings. */
 export function jobKinds(host: JobHost): JobKinds {
-  return { [pruneKindName]: pruneKind(host), [layerKindName]: layerKind(host), [columnsKindName]: columnsKind(host) };
+  return {
+    [pruneKindName]: pruneKind(host),
+    [layerKindName]: layerKind(host),
+    [columnsKindName]: columnsKind(host, { readsPaths: false }),
+    [solveKindName]: solveKind(host),
+  };
 }

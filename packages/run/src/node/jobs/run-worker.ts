@@ -1,5 +1,6 @@
 /** `secateur worker` and `secateur status`: who serves a queue, and what is in it. */
 import {
+  emptyQueue,
   openStore,
   parseQueueAddress,
   type QueueStatus,
@@ -42,15 +43,28 @@ export async function runWorker(settings: WorkerSettings): Promise<{ done: numbe
   });
 }
 
-/** Looks at a queue. @throws ERR_USAGE, ERR_QUEUE, ERR_STORE */
-export async function runStatus(place: QueuePlace): Promise<QueueStatus> {
+/** A queue as it is, and how many jobs were taken out of it before where that was asked. */
+export type StatusDocument = QueueStatus & { readonly removed?: number };
+
+/**
+ * Looks at a queue.
+ *
+ * @param place.empty - takes out first what waits or failed
+ * @throws ERR_USAGE, ERR_QUEUE, ERR_STORE where there is no store
+ */
+export async function runStatus(place: QueuePlace & { readonly empty?: boolean }): Promise<StatusDocument> {
   const { address, store } = placeOf(place);
-  return await queueStatus({ address, store: await openStore(store), cwd: place.cwd });
+  const { cwd } = place;
+  const opened = await openStore(store, { make: false });
+  const removed = place.empty ? { removed: await emptyQueue({ address, cwd }) } : {};
+  return { ...(await queueStatus({ address, store: opened, cwd })), ...removed };
 }
 
 /** What `secateur status` prints for people. */
-export function statusText({ queue, waiting, active, delayed, failed, failures, workers }: QueueStatus): string {
-  const counts = `${queue}: ${waiting} jobs waiting, ${active} running, ${delayed} put off, ${failed} failed in the last hour\n`;
+export function statusText(document: StatusDocument): string {
+  const { queue, waiting, active, delayed, failed, failures, workers, removed } = document;
+  const emptied = removed === undefined ? "" : `${removed} jobs taken out of the queue\n`;
+  const counts = `${emptied}${queue}: ${waiting} jobs waiting, ${active} running, ${delayed} put off, ${failed} failed in the last hour\n`;
   const reasons = failures.map(({ label, reason }) => `  ${plainText(label)}: ${plainText(reason)}\n`).join("");
   const table = formatTable(
     [{ title: "worker" }, { title: "done" }, { title: "memory" }, { title: "runs now", wrap: 60 }],

@@ -62,9 +62,11 @@ export async function openWorkPlace(spec: {
   fallback: string;
   cwd: string;
   session: Session;
+  /** The file that threads start; default: the one of workers. */
+  entry?: URL;
   onEvent: (event: JobEvent) => void;
 }): Promise<WorkPlace> {
-  const { flags, cwd, session, onEvent } = spec;
+  const { flags, cwd, session, entry = threadEntry, onEvent } = spec;
   const { queue, workers, shard } = flags;
   refuseContradictions(flags);
   const address = queue === undefined ? undefined : parseQueueAddress(queue);
@@ -88,7 +90,7 @@ export async function openWorkPlace(spec: {
   }
   const part = shard ? { shard } : {};
   if (workers !== undefined && workers > 1) {
-    const executor = inThreads({ store, entry: threadEntry, threads: workers, cwd, onRunEvent });
+    const executor = inThreads({ store, entry, threads: workers, cwd, onRunEvent });
     return { store, executor: async () => executor, ...part, close: () => executor.close() };
   }
   const host = jobHost({ cwd, session });

@@ -12,11 +12,12 @@ const usualExamples = 1024;
  * The scope of a run, and what prunes over it.
  *
  * @param around.offsets - what may be fitted beside weights; default: nothing, or all where the run measures statistics anew
+ * @param around.atOnce - layers that are solved at a time; default 1
  * @param around.openDense - opens the network before the run; called at most once; default: layers of later stages are led to what these begin with
  */
 export function layerScope(
   { inputs = "sequential", examples = usualExamples, allocation, match, refitBlocks = 0, damping }: LayersSettings,
-  { offsets, openDense }: { offsets?: FittedOffsets; openDense?: () => Promise<Model> } = {},
+  { offsets, openDense, atOnce }: { offsets?: FittedOffsets; openDense?: () => Promise<Model>; atOnce?: number } = {},
 ): Pick<PruneJob, "layers"> {
   let dense: Promise<Model> | undefined;
   return {
@@ -26,6 +27,7 @@ export function layerScope(
         ...(allocation === undefined ? {} : { allocation }),
         ...(match === undefined ? {} : { match }),
         ...(offsets === undefined ? {} : { offsets }),
+        ...(atOnce === undefined ? {} : { atOnce }),
         ...(refitBlocks > 0 ? { blocks: { epochs: refitBlocks } } : {}),
       }),
       curvature: activations({ damping }),

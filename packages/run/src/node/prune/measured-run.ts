@@ -8,6 +8,8 @@ import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import type { CoupledRun } from "../channels/couple-channels.ts";
 import { cutPruned } from "../cut/cut-pruned.ts";
+import type { WorkFlags } from "../jobs/work-place.ts";
+import type { SolvesApart } from "../layers-apart/solves-apart.ts";
 import { type Following, followingBiases } from "../norm/bias-matching.ts";
 import { asksForMatching, noteCorrected, remeasuringModel } from "../open/any-model-settings.ts";
 import { type AnyModel, openAnyModel, ownNetwork } from "../open/open-any-model.ts";
@@ -31,6 +33,8 @@ export interface PruneRun {
   readonly session: Session;
   /** The folder from which plugins and TensorFlow.js are looked for, and that relative paths start from. */
   readonly cwd: string;
+  /** Where the layers of a layer-wise run with parallel inputs are solved; default: here. */
+  readonly work?: WorkFlags | undefined;
   /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
   readonly resume: boolean;
   /** The report; called only where the outputs name a file for it. */
@@ -82,7 +86,10 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
 
 /** The pruned model, cut where that was asked for. */
 function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "left" | "cut"> {
-  const found = settings.cut !== undefined ? cutPruned(model, settings.cut, session) : undefined;
+  const found =
+    settings.cut !== undefined
+      ? cutPruned(model, { multiple: settings.cut, inputs: settings.inputs, session })
+      : undefined;
   return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
@@ -113,6 +120,8 @@ export interface MeasureSpec extends PruneRun {
   readonly budget: RunBudget;
   /** Identifies model, data and method in the saved state. */
   readonly run: string;
+  /** What solves layers elsewhere. */
+  readonly apart: SolvesApart | undefined;
   /** Models that are opened under way, to be closed when the run ends. */
   readonly beside: AnyModel[];
   /** Of channels in groups: estimates and training of what they are made of. */
@@ -121,8 +130,9 @@ export interface MeasureSpec extends PruneRun {
 
 /** What a run's job is, whether it retrains or not. */
 function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "train"> {
-  const { cwd, settings, session, model, params, budget } = spec;
-  const { solver, plan, curvatureOptions } = settings;
+  const { cwd, settings, session, model, params, budget, apart } = spec;
+  const { plan, curvatureOptions } = settings;
+  const { solver } = apart ?? settings;
   return {
     ...{
       network: model.network,
@@ -134,7 +144,13 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
     },
     ...budget,
     ...(spec.coupled ? { wrapEstimator: spec.coupled.wrapEstimator } : {}),
-    ...(settings.layers ? layerScope(settings.layers, { offsets, openDense: () => openDense(spec) }) : {}),
+    ...(settings.layers
+      ? layerScope(settings.layers, {
+          offsets,
+          openDense: () => openDense(spec),
+          ...(apart ? { atOnce: apart.atOnce } : {}),
+        })
+      : {}),
     curvatureOptions,
     onCurvature: ({ entry: curvature }) =>
       noteUnread({ entry: settings.found.entry, given: settings.given, curvature, onEvent: session.onEvent }),

@@ -6,8 +6,10 @@ import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
 import { type CoupledRun, coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
+import { asksForJobs } from "../jobs/work-place.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { pruneLarge } from "../large/prune-large.ts";
+import { assertParallelLayers, type SolvesApart, solvesApart } from "../layers-apart/solves-apart.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { asksForMatching, chosenDense } from "../open/any-model-settings.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
@@ -40,6 +42,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { arch, engine, includeFrozen, inputs } = settings;
   const { now } = session.context();
   const started = now();
+  if (spec.work && asksForJobs(spec.work)) assertParallelLayers(settings);
   const large = await openLargeOnnx(settings.model);
   if (large) return await pruneLarge(spec, large);
   if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
@@ -85,7 +88,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { pruned, dense } = chosenDense(whole, settings.keepDense);
   if (pruned.length === 0) throw keepsAll(settings.model);
   const channels = prunesChannels(settings)
-    ? await coupleChannels(whole, { pruned, multiple: settings.cut ?? 1, session })
+    ? await coupleChannels(whole, { pruned, multiple: settings.cut ?? 1, inputs: settings.inputs, session })
     : undefined;
   const coupling: CoupledRun = channels ?? { model: whole, params: pruned, kept: [] };
   const { model, params, kept, coupled } = coupling;
@@ -96,10 +99,12 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const draft = portableRecipe(recipeOf({ settings, retrain, preprocess, model, session }), outputs.recipe);
   const beside: AnyModel[] = [];
   const run = runIdentity(draft);
-  const given = { opened, retrain, model, params, budget, run, beside, ...(coupled ? { coupled } : {}) };
+  const apart = await openApart(spec);
+  const given = { opened, retrain, model, params, budget, run, beside, apart, ...(coupled ? { coupled } : {}) };
   const measuring = measure({ ...spec, ...given });
-  const measured = await measuring.finally(() => {
+  const measured = await measuring.finally(async () => {
     for (const { close } of beside) close();
+    await apart?.close();
   });
   const outcome = withWholeTime(measured, now() - started);
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
@@ -126,6 +131,13 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   });
   model.close();
   return saved;
+}
+
+/** Where layers are solved, if not here. */
+async function openApart({ work, settings, session, cwd }: PruneRun): Promise<SolvesApart | undefined> {
+  return work && asksForJobs(work)
+    ? await solvesApart({ settings, flags: work, fallback: `${settings.model}.store`, cwd, session })
+    : undefined;
 }
 
 /** The outcome with the time of the whole run: beside its stages it opens model and data, and measures. */
