@@ -1,6 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeNpy } from "@secateur/formats";
+import { encodeNpy, encodeOnnx } from "@secateur/formats";
 import { load } from "@secateur/runtime";
 import { describe, expect, test } from "vitest";
 import { call, smallTask } from "./testing.test-support.ts";
@@ -59,6 +59,24 @@ describe("secateur pack", () => {
     const { gzip, denseInt8Brotli } = JSON.parse(stdout).bytes;
     expect(gzip).toBeGreaterThan(denseInt8Brotli);
     expect(stderr).toContain(`its ${gzip} bytes are more than the ${denseInt8Brotli} of 8-bit weights`);
+  });
+
+  test("counts weights that several layers share once", async () => {
+    const { folder } = await smallTask();
+    const node = (from: string, to: string) => ({
+      ...{ name: to, op: "MatMul", domain: "", inputs: [from, "w"], outputs: [to], attributes: {} },
+    });
+    const graph = {
+      ...{ name: "steps", nodes: [node("x", "a"), node("a", "b"), node("b", "y")] },
+      initializers: [
+        { name: "w", dtype: "f32" as const, shape: [4, 4], data: Float32Array.from({ length: 16 }, (_, i) => i % 2) },
+      ],
+      inputs: [{ name: "x", dtype: "f32" as const, shape: [1, 4] }],
+      outputs: [{ name: "y", dtype: "f32" as const, shape: [1, 4] }],
+    };
+    await writeFile(join(folder, "steps.onnx"), encodeOnnx({ opsets: { "": 17 }, metadata: {}, graph }));
+    const { stdout } = await call(["pack", "steps.onnx", "--out", "steps.secateur", "--json"], { cwd: folder });
+    expect(JSON.parse(stdout)).toMatchObject({ weights: 16, nonzeros: 8, layers: [{ weights: 16 }, {}, {}] });
   });
 
   test("and unpack give back the same tensors", async () => {

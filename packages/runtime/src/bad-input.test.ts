@@ -37,6 +37,11 @@ describe("an input that does not fit is told with what was found and what is all
     ["a missing one", {}, /input 'x': found nothing, allowed is \{ data: Float32Array, dims: \[1, 3\] \}/],
     ["an unknown one", { x: right, z: right }, /found an input named 'z', allowed is 'x'/],
     ["other extents", { x: { ...right, dims: [3, 1] } }, /input 'x': found dims \[3, 1\]/],
+    [
+      "more examples than the session was loaded for",
+      { x: { data: new Float32Array(6), dims: [2, 3] } },
+      /found dims \[2, 3\], allowed is .*, or a session of load\(network, \{ batch: 2 \}\)/,
+    ],
     ["extents that are missing", { x: { data: right.data } }, /input 'x': found dims \[\]/],
     ["another type", { x: { ...right, data: Float64Array.of(1, 2, 3) } }, /input 'x': found data of type Float64Array/],
     ["a plain array", { x: { ...right, data: [1, 2, 3] } }, /input 'x': found data of type Array/],
@@ -53,6 +58,13 @@ describe("an input that does not fit is told with what was found and what is all
     expect(failure).toMatch(message);
     // What was wrong has written nothing: the next run is as any other.
     expect([...(await session.run({ x: right }))["y"]!.data]).toEqual([7, 6]);
+  });
+
+  test("no network at all", async () => {
+    for (const source of [undefined, null, 7]) {
+      const failure = await failureOf(() => load(source as unknown as string));
+      expect(failure).toContain(`ERR_RUNTIME_ARGUMENT: load: found ${source}, allowed is an address`);
+    }
   });
 
   test.each([

@@ -54,8 +54,11 @@ function assertFits(port: ViewedPort, tensor: InputTensor): void {
   const isWhole = data instanceof Int32Array || data instanceof BigInt64Array;
   if (!(data instanceof Float32Array) && !(whole && isWhole))
     throw badArgument(labelOf(port), `data of type ${typeName(data)}`, allowedOf(port));
-  if (tensor.dims?.join() !== dims.join())
-    throw badArgument(labelOf(port), `dims [${tensor.dims?.join(", ") ?? ""}]`, allowedOf(port));
+  if (tensor.dims?.join() !== dims.join()) {
+    const isOtherBatch = port.isOpen && tensor.dims?.slice(1).join() === dims.slice(1).join();
+    const remedy = isOtherBatch ? `, or a session of load(network, { batch: ${tensor.dims[0]} })` : "";
+    throw badArgument(labelOf(port), `dims [${tensor.dims?.join(", ") ?? ""}]`, allowedOf(port) + remedy);
+  }
   if (data.length !== view.length) throw badArgument(labelOf(port), `${data.length} numbers`, `${view.length} numbers`);
   if (!whole) return;
   const { rows } = region;

@@ -88,6 +88,8 @@ export async function load(
   if (stranger !== undefined) throw badArgument("load", `the option ${quoted(stranger)}`, optionNames.join(", "));
   assertWhole("load: threads", threads, maxThreads);
   assertWhole("load: batch", batch, 2 ** 20);
+  if (typeof source !== "string" && (typeof source !== "object" || source === null))
+    throw badArgument("load", String(source), "an address, or the bytes of a .secateur file");
   const bytes =
     source instanceof Uint8Array
       ? source

@@ -15,6 +15,8 @@ export interface Port {
   readonly region: Region;
   /** Of an input: whole numbers. */
   readonly whole?: boolean | undefined;
+  /** Of an input: its first extent is the batch that the network was loaded for. */
+  readonly isOpen?: boolean;
 }
 
 /** A planned network. Addresses are bytes in a memory of `totalBytes`. */
@@ -57,7 +59,7 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
     const extents = withBatch(dims, batch);
     const region = flatRegion(productOf(extents), true);
     values.set(name, { name, dims: extents, given: region, phases: new Map() });
-    return { name, dims: extents, region, whole };
+    return { name, dims: extents, region, whole, isOpen: dims[0] === "batch" };
   });
   const draft = createDraft(threads);
   const folded = fold(model, batch);

@@ -46,3 +46,58 @@ test("where one of a group's weights is not to be pruned, the whole group stays"
   expect(sets.map(({ name }) => name)).toEqual(["one.weight"]);
   expect(kept.map(({ param }) => param)).toEqual(["stem.weight"]);
 });
+
+test.each([1, 2])(
+  "hidden units of an LSTM of %i directions are rows of all its gates, what reads them with them",
+  (directions) => {
+    const [hidden, taken] = [5, 3];
+    const tensor = (name: string, shape: readonly number[]) => {
+      const size = shape.reduce((product, extent) => product * extent, 1);
+      return {
+        name,
+        dtype: "f32" as const,
+        shape,
+        data: Float32Array.from({ length: size }, (_, i) => Math.sin(i + 1)),
+      };
+    };
+    const node = (op: string, inputs: readonly string[], output: string, attributes = {}) => {
+      return { name: output, op, domain: "", inputs, outputs: [output], attributes };
+    };
+    const graph: GraphSpec = {
+      name: "recurrent",
+      nodes: [
+        node("LSTM", ["x", "w", "r"], "h", {
+          hidden_size: hidden,
+          direction: directions === 2 ? "bidirectional" : "forward",
+        }),
+        node("ReduceMean", ["h"], "m", { axes: [1], keepdims: 0 }),
+        node("MatMul", ["m", "out"], "y"),
+      ],
+      initializers: [
+        tensor("w", [directions, 4 * hidden, taken]),
+        tensor("r", [directions, 4 * hidden, hidden]),
+        tensor("out", [hidden, 2]),
+      ],
+      inputs: [{ name: "x", dtype: "f32", shape: [4, "batch", taken] }],
+      outputs: [{ name: "y", dtype: "f32" }],
+    };
+    const traced = traceChannels({ graph, opsets: { "": 13 }, shapes: new Map([["x", [4, 2, taken]]]) });
+    const { sets, extents } = channelSets({ graph, traced, pruned: new Set(["w", "r"]), offsets: new Set() });
+    expect(sets.map(({ count }) => count)).toEqual([hidden]);
+    for (const { param, rows } of sets[0]!.members) {
+      const gates = [0, 1, 2, 3].map((gate) => gate * hidden + 2);
+      expect([...rows[2]!], param).toEqual(
+        directions === 1 ? gates : [...gates, ...gates.map((row) => row + 4 * hidden)],
+      );
+    }
+    const [name] = sets.map((set) => set.name);
+    expect(extents.params.get("r")).toEqual({
+      rowAxis: 1,
+      axes: [
+        { fixed: directions, units: {} },
+        { fixed: 0, units: { [name!]: 4 } },
+        { fixed: 0, units: { [name!]: 1 } },
+      ],
+    });
+  },
+);

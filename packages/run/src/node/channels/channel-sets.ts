@@ -3,6 +3,7 @@ import type { CostFactor } from "@secateur/core";
 import {
   channelGroups,
   findParams,
+  type GraphParam,
   type GraphSpec,
   type GraphTensor,
   type GroupMember,
@@ -61,10 +62,11 @@ export function channelSets(spec: {
     let size = 0;
     for (const { tensor, axis, places } of members) {
       const param = params.get(tensor);
-      if (param && axis === rowAxis(param.order.kind)) {
+      if (param && axis === rowAxis(param)) {
         if (!pruned.has(param.name) || (param.order.kind === "conv-transpose" && param.order.groups > 1)) return [];
-        rows.set(param.name, places);
-        size += places.length * param.live.cols;
+        const own = rowsAt(param, places);
+        rows.set(param.name, own);
+        size += own.length * param.live.cols;
       } else if (tensor.shape.length === 1 && spec.offsets.has(tensor.name)) offsets.set(tensor.name, places);
     }
     return rows.size > 0 ? [{ rows, offsets, size, members }] : [];
@@ -74,15 +76,12 @@ export function channelSets(spec: {
   const inSets = new Set(sets.flatMap(({ members }) => members.map(({ param }) => param)));
   const kept = [...params.values()]
     .filter(({ name }) => pruned.has(name) && !inSets.has(name))
-    .map(({ name, tensor, order }) => ({ param: name, why: whyKept(tensor, rowAxis(order.kind), frozen) }));
+    .map((param) => ({ param: param.name, why: whyKept(param.tensor, rowAxis(param), frozen) }));
   return { sets, kept, extents: extentsOf(made, params) };
 }
 
 /** Of every group of a set as many places of an axis are taken to go, the mean where they differ. */
-function extentsOf(
-  made: readonly SetOfGroups[],
-  params: ReadonlyMap<GraphTensor, { readonly name: string; readonly order: { readonly kind: RowOrder } }>,
-): ChannelExtents {
+function extentsOf(made: readonly SetOfGroups[], params: ReadonlyMap<GraphTensor, GraphParam>): ChannelExtents {
   const axes = new Map(
     [...params.keys()].map((tensor) => [
       tensor,
@@ -107,17 +106,28 @@ function extentsOf(
   }
   return {
     params: new Map(
-      [...params].map(([tensor, { name, order }]) => [name, { axes: axes.get(tensor)!, rowAxis: rowAxis(order.kind) }]),
+      [...params].map(([tensor, param]) => [param.name, { axes: axes.get(tensor)!, rowAxis: rowAxis(param) }]),
     ),
     counts: new Map(made.map(({ set }) => [set.name, set.count])),
   };
 }
 
-type RowOrder = "as-stored" | "transposed" | "conv-transpose";
+/** The axis of the stored tensor that the rows of the canonical matrix are; of a recurrent layer the second of [directions, gates * hidden, in]. */
+export function rowAxis({ order, uses }: Pick<GraphParam, "order" | "uses">): number {
+  return order.kind === "as-stored" && !uses.some(isRecurrent) ? 0 : 1;
+}
 
-/** The axis of the stored tensor that the rows of the canonical matrix are. */
-function rowAxis(order: RowOrder): number {
-  return order === "as-stored" ? 0 : 1;
+function isRecurrent({ op }: GraphParam["uses"][number]): boolean {
+  return op === "LSTM" || op === "GRU";
+}
+
+/** Rows of the canonical matrix at places of that axis: of both directions of a recurrent layer. */
+function rowsAt({ tensor, uses }: GraphParam, places: Uint32Array): Uint32Array {
+  const [directions = 1, extent = 0] = tensor.shape;
+  if (!uses.some(isRecurrent) || directions === 1) return places;
+  return Uint32Array.from({ length: directions * places.length }, (_, i) => {
+    return Math.floor(i / places.length) * extent + places[i % places.length]!;
+  });
 }
 
 function whyKept(tensor: GraphTensor, axis: number, frozen: ReturnType<typeof channelGroups>["frozen"]): string {

@@ -7,6 +7,7 @@ import { type CoupledModel, coupledModel } from "../../prune/coupled-model.ts";
 import type { Session } from "../../session.ts";
 import { traceSomewhere } from "../cut/cut-checked.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
+import { type InputTexts, readInputChoices } from "../open/input-choices.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
 import { channelCosts } from "./channel-costs.ts";
@@ -36,13 +37,20 @@ export interface CoupledRun {
  * The model with its groups as parameters.
  *
  * @param spec.pruned - names of the weights that may be pruned
+ * @param spec.inputs - what is told of the inputs of an ONNX model
  * @param spec.multiple - of which the widths will be that a cut leaves: costs count them so
  * @throws ERR_USAGE for a model without groups; ERR_OPERATOR, ERR_GRAPH_NODE
  */
 export async function coupleChannels(
   model: AnyModel,
-  { pruned, multiple, session }: { pruned: readonly string[]; multiple: number; session: Session },
+  spec: {
+    readonly pruned: readonly string[];
+    readonly multiple: number;
+    readonly inputs: InputTexts;
+    readonly session: Session;
+  },
 ): Promise<CoupledRun> {
+  const { pruned, multiple, session } = spec;
   const { own, onnx, network, path } = model;
   if (!own && !onnx) return { model, params: pruned, kept: [] };
   if (own && own.tied.length > 0) {
@@ -52,10 +60,17 @@ export async function coupleChannels(
     );
   }
   const { graph, opsets } = own ? onnxOfNetwork(own.network) : onnx!.file;
-  const spec = graph as GraphSpec;
-  const traced = traceSomewhere({ graph: spec, opsets, source: path, told: new Map() });
-  const offsets = await offsetsOf(model, spec);
-  const { sets, kept, extents } = channelSets({ graph: spec, traced, pruned: new Set(pruned), offsets });
+  const whole = graph as GraphSpec;
+  const { shapes: told = new Map(), fixed } = readInputChoices(spec.inputs) ?? {};
+  if (fixed && fixed.size > 0) {
+    throw badUsage(
+      `--units channels follows channels through the whole graph of ${path}, also where --fix leads past them; give --units rows, which cuts nothing out`,
+      { path },
+    );
+  }
+  const traced = traceSomewhere({ graph: whole, opsets, source: path, told });
+  const offsets = await offsetsOf(model, whole);
+  const { sets, kept, extents } = channelSets({ graph: whole, traced, pruned: new Set(pruned), offsets });
   if (sets.length === 0) {
     throw badUsage(
       `--units channels: no channels of ${path} can be cut out, for example because of ${kept[0]?.why ?? "its outputs"}; give --units rows`,

@@ -11,7 +11,9 @@ import {
   type TracedGraph,
 } from "@secateur/graph";
 import type { Session } from "../../session.ts";
+import { rowAxis } from "../channels/channel-sets.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
+import { type InputTexts, readInputChoices } from "../open/input-choices.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
 import { type CheckedCut, type CutRequest, cutChecked, traceSomewhere } from "./cut-checked.ts";
 import { cutNetwork, ownNames } from "./cut-network.ts";
@@ -29,12 +31,16 @@ export interface CutModel {
  * @returns undefined, with a note, where nothing can be cut
  * @throws ERR_CUT where the outputs differ by more than rounding
  */
-export function cutPruned(model: AnyModel, multiple: number, session: Session): CutModel | undefined {
+export function cutPruned(
+  model: AnyModel,
+  { multiple, inputs, session }: { readonly multiple: number; readonly inputs: InputTexts; readonly session: Session },
+): CutModel | undefined {
+  const { shapes: told = new Map() } = readInputChoices(inputs) ?? {};
   const { own, onnx, path } = model;
   if (own) {
     const { graph, opsets } = onnxOfNetwork(own.network);
     const written = (one: GraphSpec): GraphSpec => onnxOfNetwork(cutNetwork(own.network, one)).graph;
-    const found = tryCut({ graph, opsets, source: path, written, multiple }, session);
+    const found = tryCut({ graph, opsets, source: path, written, multiple, told }, session);
     if (!found) return undefined;
     const network = cutNetwork(own.network, found.cut.graph);
     const architecture = { ...own.architecture, name: JSON.stringify(network.spec), spec: network.spec };
@@ -46,7 +52,7 @@ export function cutPruned(model: AnyModel, multiple: number, session: Session): 
   const rewrite = (one: GraphSpec): Uint8Array =>
     rewriteOnnx(bytes, { from: graph, to: one as OnnxRewriting["to"] }, path);
   const written = (one: GraphSpec): GraphSpec => decodeOnnx(rewrite(one), path).graph as GraphSpec;
-  const found = tryCut({ graph: graph as GraphSpec, opsets, source: path, written, multiple }, session);
+  const found = tryCut({ graph: graph as GraphSpec, opsets, source: path, written, multiple, told }, session);
   if (!found) return undefined;
   const encode = (): Uint8Array => rewrite(found.cut.graph);
   const opened = createGraphModel({ graph: found.cut.graph, opsets, name: onnx!.model.name });
@@ -56,10 +62,10 @@ export function cutPruned(model: AnyModel, multiple: number, session: Session): 
 }
 
 function tryCut(
-  spec: Pick<CutRequest, "graph" | "opsets" | "source" | "written" | "multiple">,
+  spec: Pick<CutRequest, "graph" | "opsets" | "source" | "written" | "multiple" | "told">,
   { kernels, seed, onEvent }: Session,
 ): { readonly cut: CheckedCut } | undefined {
-  const request = { ...spec, told: new Map(), kernels, seed };
+  const request = { ...spec, kernels, seed };
   try {
     const silent = silenced(spec.graph, traceSomewhere(request));
     return { cut: cutChecked({ ...request, graph: silent }) };
@@ -77,12 +83,12 @@ function tryCut(
 
 /** The graph with all of a group zero where all weights that make its channels are. */
 function silenced(graph: GraphSpec, traced: TracedGraph): GraphSpec {
-  const orders = new Map(findParams(graph, "f32").params.map(({ tensor, order }) => [tensor, order.kind]));
+  const params = new Map(findParams(graph, "f32").params.map((param) => [param.tensor, param]));
   const { groups } = channelGroups(traced);
   const gone = groups.filter(({ members }) => {
     const making = members.filter(({ tensor, axis }) => {
-      const order = orders.get(tensor);
-      return order !== undefined && axis === (order === "as-stored" ? 0 : 1);
+      const param = params.get(tensor);
+      return param !== undefined && axis === rowAxis(param);
     });
     return making.length > 0 && making.every(isZero);
   });

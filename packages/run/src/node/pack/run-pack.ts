@@ -155,12 +155,13 @@ export async function runPack(settings: PackSettings, session: Session): Promise
     const message = `${out}: its ${bytes.gzip} bytes are more than the ${bytes.denseInt8Brotli} of 8-bit weights ${dense ? "before pruning" : "with their zeros in place"}, compressed by brotli: this file saves work, not bytes; a higher sparsity, or compressing the file as it is sent, saves both`;
     session.onEvent({ type: "note", level: "info", code: "packed-size", message });
   }
+  const weights = weightsOf(packed.graph);
   const total = (of: (layer: PackedLayer) => number): number => layers.reduce((sum, layer) => sum + of(layer), 0);
   return {
     file: out,
     values,
-    weights: total((layer) => layer.weights),
-    nonzeros: total((layer) => layer.nonzeros),
+    weights: weights.reduce((sum, { length }) => sum + length, 0),
+    nonzeros: weights.reduce((sum, data) => sum + data.length - countZeros(data), 0),
     bytes,
     layers,
     expectedMs: total((layer) => layer.expectedMs),
@@ -170,6 +171,12 @@ export async function runPack(settings: PackSettings, session: Session): Promise
       ? { accuracy: { before, after, ...(denseAccuracy ? { dense: denseAccuracy } : {}), ...teacher } }
       : {}),
   };
+}
+
+/** Of every layer, those that several share, such as the steps of a recurrent one, once. */
+function weightsOf({ operators, tensors }: PackGraph): readonly Float32Array[] {
+  const products = operators.filter(({ op }) => op === "Conv" || op === "Gemm");
+  return [...new Set(products.map((operator) => operator.tensors[0]!))].map((name) => tensors.get(name)!.data);
 }
 
 /** Smaller files are mostly their headers, and travel in one piece however they are stored. */

@@ -86,7 +86,10 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
 
 /** The pruned model, cut where that was asked for. */
 function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "left" | "cut"> {
-  const found = settings.cut !== undefined ? cutPruned(model, settings.cut, session) : undefined;
+  const found =
+    settings.cut !== undefined
+      ? cutPruned(model, { multiple: settings.cut, inputs: settings.inputs, session })
+      : undefined;
   return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
