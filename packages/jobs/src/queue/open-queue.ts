@@ -70,8 +70,8 @@ export async function refuseForeign(queue: JobQueue, { shown }: QueueAddress): P
       if (job && !isMessage(job.name, job.data)) throw foreignQueue(shown, job.name);
     }
   } catch (error) {
-    // A key of its name is no part of a queue.
-    if (error instanceof Error && error.message.includes("WRONGTYPE")) throw foreignQueue(shown, "a key of this name");
-    throw error;
+    // A key of its name is no part of a queue, which the server says in words and in no other way.
+    const { message: text = "" } = error as { message?: string };
+    throw /\bWRONGTYPE\b/.test(text) ? foreignQueue(shown, "a key of this name") : error;
   }
 }
