@@ -29,10 +29,11 @@ export function tooManyRows(where: string, rows: number, most: number): PruneErr
 }
 
 /** Gradient rows that cannot be summed up. */
-export function numbersTooLarge(): PruneError {
+export function numbersTooLarge(where = "chita by columns"): PruneError {
   return new PruneError(
     "ERR_NOT_FINITE",
-    "chita by columns: the gradient rows (--gradients) hold NaN or infinity, or numbers whose squares overflow f32; leave such rows out, or divide all by s and the ridge by s^2",
+    `${where}: the gradient rows hold NaN or infinity, or numbers whose squares overflow f32; leave such rows out, or divide all by s and the ridge by s^2`,
+    { details: { where } },
   );
 }
 

@@ -175,7 +175,7 @@ function solveText(document: SolveDocument): string {
     `${status} in ${formatDuration(solveMs)}; ${formatStats(stats)}\n`,
     ...(places ?? []).map(
       ({ where, shards, peakBytes }) =>
-        `${plainText(where)}: ${shards} of the shards of columns, at most ${formatBytes(peakBytes)} of memory\n`,
+        `${plainText(where)}: columns in ${shards} ${shards === 1 ? "shard" : "shards"}, at most ${formatBytes(peakBytes)} of memory\n`,
     ),
     ...(out === undefined ? [] : [`wrote ${out}\n`]),
   ].join("");

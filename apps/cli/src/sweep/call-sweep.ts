@@ -87,8 +87,9 @@ export async function callSweep(call: {
     document: { ...document, work },
     text: () => `${sweepText(document)}${workText(work)}`,
   });
-  await write(out, sweepBytes(document));
-  if (report !== undefined) {
+  // What is not whole is not written: the command that goes on would find its own output in the way.
+  if (!document.interrupted) await write(out, sweepBytes(document));
+  if (report !== undefined && !document.interrupted) {
     const { sweepReport, plottingLibrary } = await loadReport();
     await write(
       report,

@@ -87,7 +87,7 @@ function unreachable(shown: string, error: unknown): Error {
   if (refused || code === "28P01" || code === "28000") {
     return queueUnreachable(
       shown,
-      `the server refuses the user or the password (${text})`,
+      `the server refuses the user or the password (${text.split(". ")[0]})`,
       "give them as redis://USER:PASSWORD@HOST, best by SECATEUR_QUEUE, which no list of processes shows",
     );
   }

@@ -69,8 +69,9 @@ export async function onQueue(spec: {
     await Promise.allSettled([events.close(), queue.close()]);
   };
   try {
-    await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
+    // Before anything is written.
     await refuseForeign(queue, address);
+    await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
     await probe({ queue, store, signal, address, onEvent });
   } catch (error) {
     await close();

@@ -62,9 +62,16 @@ export async function openServer(spec: {
   };
 }
 
-/** Looks at some jobs of the queue. @throws ERR_QUEUE where one is of another program */
+/** Looks at some jobs of the queue, and at what it says of itself. @throws ERR_QUEUE where one is of another program */
 export async function refuseForeign(queue: JobQueue, { shown }: QueueAddress): Promise<void> {
-  for (const job of await queue.getJobs(["waiting", "active", "delayed", "prioritized"], 0, 19)) {
-    if (job && !isMessage(job.name, job.data)) throw foreignQueue(shown, job.name);
+  try {
+    await queue.getVersion();
+    for (const job of await queue.getJobs(["waiting", "active", "delayed", "prioritized"], 0, 19)) {
+      if (job && !isMessage(job.name, job.data)) throw foreignQueue(shown, job.name);
+    }
+  } catch (error) {
+    // A key of its name is no part of a queue, which the server says in words and in no other way.
+    const { message: text = "" } = error as { message?: string };
+    throw /\bWRONGTYPE\b/.test(text) ? foreignQueue(shown, "a key of this name") : error;
   }
 }

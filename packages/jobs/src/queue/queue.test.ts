@@ -1,6 +1,7 @@
 /** Workers on a real redis-server. Where there is none, "queue tests skipped: install redis-server" is printed. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Queue } from "bullmq";
+import { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { findRecord, readResult } from "../job/perform-job.ts";
 import { testKinds } from "../kinds.test-support.ts";
@@ -232,6 +233,21 @@ describe.runIf(hasRedis)("a queue", () => {
     await expect(serveQueue(worker)).rejects.toMatchObject(found);
     expect(await others.getWaitingCount()).toBe(1);
     await others.close();
+  });
+
+  test("whose keys are of another kind is left alone in one message", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const client = new Redis({ host: "127.0.0.1", port: server.port });
+    for (const key of ["meta", "wait"]) {
+      const address = parseQueueAddress(`${server.url}?name=${key}`);
+      await client.set(`bull:${address.name}:${key}`, "hello");
+      const found = { code: "ERR_QUEUE", message: expect.stringContaining("?name=NAME") };
+      const worker = { address, store, entry: threadEntry, threads: 1, packages: {}, cwd, signal, onEvent: () => {} };
+      await expect(serveQueue(worker)).rejects.toMatchObject(found);
+      await expect(queueStatus({ address, store, cwd })).rejects.toMatchObject(found);
+      await expect(onQueue({ address, store, cwd, signal, onEvent: () => {} })).rejects.toMatchObject(found);
+    }
+    await client.quit();
   });
 
   test("is emptied of what waits and what failed, and of nothing else", async () => {

@@ -44,6 +44,8 @@ export interface ColumnProblem {
   readonly damping: number;
   /** Whether the mean row is the first-order term. */
   readonly firstOrder: boolean;
+  /** The file of the rows, for messages. */
+  readonly where?: string | undefined;
   /** Default 2048. */
   readonly maxRows?: number | undefined;
   readonly kernels: Kernels;
@@ -68,7 +70,7 @@ export async function columnSpace(problem: ColumnProblem): Promise<ColumnSpace> 
   const root = Math.sqrt(scale);
   const shift = new Float64Array(rows).fill(firstOrder ? 1 / (rows * root) : 0);
   const raw = await sumShards(shards, (shard) => shard.gram("all"));
-  if (!raw.every(Number.isFinite)) throw numbersTooLarge();
+  if (!raw.every(Number.isFinite)) throw numbersTooLarge(problem.where);
   const full = matrix(rows, rows, regularised({ rows, root, lambda }, raw));
   const { image, square } = await times({ shards, rows, root }, { of: "dense" });
   const target = image.map((value, i) => value - shift[i]!);

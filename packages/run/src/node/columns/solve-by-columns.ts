@@ -54,7 +54,7 @@ export async function solveByColumns(spec: SolveByColumnsSpec): Promise<SolveDoc
     return chitaByColumns(
       {
         ...{ shards, weights, keep, rows: source.rows, scale: 1 / source.rows, kernels: session.kernels, ...options },
-        ...{ damping, firstOrder: settings.firstOrder === true },
+        ...{ damping, firstOrder: settings.firstOrder === true, where: spec.gradients },
       },
       ctx,
     );

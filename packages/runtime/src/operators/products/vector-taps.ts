@@ -92,21 +92,8 @@ function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0
           const o = order[4 * block + lane];
           // Lanes without an output store behind the last one.
           u32[address / 4 + 8 * block + 4 + lane] = o ?? 4 * block + lane;
-          let [w, p] = [weight + lane, offset + lane];
-          if (o !== undefined) {
-            for (let f = 0, i = o * features; f < features; f++, i++) {
-              f32[w] = weights[i]!;
-              offsets[p] = 4 * f;
-              const step = 4 * isNonzero(bits[i]!);
-              w += step;
-              p += step;
-            }
-          }
-          const last = p > offset + lane ? offsets[p - 4]! : 0;
-          for (const end = weight + 4 * length; w < end; w += 4, p += 4) {
-            f32[w] = 0;
-            offsets[p] = last;
-          }
+          const row = { from: o === undefined ? 0 : o * features, count: o === undefined ? 0 : features };
+          writeRow({ ...row, weights, bits, f32, offsets, weight: weight + lane, offset: offset + lane, length });
         }
         weight += 4 * length;
         offset += 4 * length;
@@ -114,6 +101,35 @@ function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0
     },
   );
   return { constant, count: 4 * count, isWide };
+}
+
+/** One of the four rows of a block: a function of its own, which engines compile after some rows. */
+function writeRow(row: {
+  readonly weights: Float32Array;
+  readonly bits: Int32Array;
+  readonly from: number;
+  readonly count: number;
+  readonly f32: Float32Array;
+  readonly offsets: Uint32Array | Uint16Array;
+  readonly weight: number;
+  readonly offset: number;
+  /** Taps of the block. */
+  readonly length: number;
+}): void {
+  const { weights, bits, from, count, f32, offsets, weight, offset, length } = row;
+  let [w, p] = [weight, offset];
+  for (let f = 0, i = from; f < count; f++, i++) {
+    f32[w] = weights[i]!;
+    offsets[p] = 4 * f;
+    const step = 4 * isNonzero(bits[i]!);
+    w += step;
+    p += step;
+  }
+  const last = p > offset ? offsets[p - 4]! : 0;
+  for (const end = weight + 4 * length; w < end; w += 4, p += 4) {
+    f32[w] = 0;
+    offsets[p] = last;
+  }
 }
 
 /** 1 for every feature of a block that at least one of its outputs keeps, or that all do. */
