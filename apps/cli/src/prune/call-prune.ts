@@ -46,7 +46,7 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const settings = await pruneSettings(call);
   const { model, seed, kernels, found } = settings;
   // An environment that names a queue asks for nothing by itself.
-  const isSpread = settings.layers?.inputs === "parallel" || [flags.workers, flags.queue, flags.store].some(Boolean);
+  const isSpread = [flags.workers, flags.queue, flags.store].some((flag) => flag !== undefined);
   const work = isSpread ? workFlags(flags, terminal) : undefined;
   const recipeFile = flags.recipe === undefined ? undefined : absolutePath(terminal, flags.recipe);
   const { retrain } = settings;

@@ -1,4 +1,5 @@
 /** What a queue holds and who serves it. */
+import { foreignQueue } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { isMessage } from "./message.ts";
 import { openServer, refuseForeign } from "./open-queue.ts";
@@ -58,7 +59,12 @@ export async function emptyQueue(spec: { address: QueueAddress; cwd: string }): 
   const queue = server.queue();
   try {
     await refuseForeign(queue, address);
-    const jobs = await queue.getJobs(["waiting", "prioritized", "delayed", "failed"]);
+    // Some may have gone since they were listed.
+    const found = await queue.getJobs(["waiting", "prioritized", "delayed", "failed"]);
+    const jobs = found.filter((job) => job !== undefined && job !== null);
+    // All are looked at before one is removed.
+    const other = jobs.find(({ name, data }) => !isMessage(name, data));
+    if (other) throw foreignQueue(address.shown, other.name);
     // One that a worker takes meanwhile is locked, and goes on.
     const gone = await Promise.all(
       jobs.map((job) =>

@@ -1,6 +1,6 @@
 /** Workers on a real redis-server. Where there is none, "queue tests skipped: install redis-server" is printed. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Queue } from "bullmq";
+import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { findRecord, readResult } from "../job/perform-job.ts";
@@ -262,8 +262,16 @@ describe.runIf(hasRedis)("a queue", () => {
     expect(await emptyQueue({ address, cwd })).toBe(3);
     expect(await queueStatus({ address, store, cwd })).toMatchObject({ waiting: 0, delayed: 0 });
     expect(await others.getWaitingCount()).toBe(1);
-    await queue.add("mail", message);
+    // More of ours than are looked at before, and one of somebody else, which failed.
+    for (let i = 0; i < 25; i++) await queue.add(messageName, message);
+    await queue.add("mail", message, { lifo: true });
+    const mailer = new Worker(address.name, () => Promise.reject(new Error("no")), {
+      connection: { host: "127.0.0.1", port: server.port },
+    });
+    await new Promise((resolve) => mailer.once("failed", resolve));
+    await mailer.close();
     await expect(emptyQueue({ address, cwd })).rejects.toMatchObject({ code: "ERR_QUEUE" });
+    expect(await queue.getJobCountByTypes("waiting", "failed")).toBe(26);
     await Promise.all([others.close(), queue.close()]);
   });
 

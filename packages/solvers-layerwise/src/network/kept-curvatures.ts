@@ -85,7 +85,8 @@ function causeOf({ curvature }: LayerCurvature, numbers: number, most: number): 
   return numbers > most ? { kind: "size", most: (8 * most) / 2 ** 30 } : undefined;
 }
 
-function copyOf(given: LayerCurvature, kernels: Kernels): LayerCurvature {
+/** One whose numbers are its own, of a layer whose H is written out: what an estimator lends is freed before the next. */
+export function copyOf(given: LayerCurvature, kernels: Kernels): LayerCurvature {
   const { curvature, dense } = given;
   return { ...given, curvature: copyOfH(curvature, kernels), ...(dense ? { dense: copyOfMoments(dense) } : {}) };
 }

@@ -25,6 +25,7 @@ import { layerProblemOf } from "../allocation/survey-layers.ts";
 import { relativeErrors } from "../problem/relative-error.ts";
 import { denseErrors } from "./dense-targets.ts";
 import { foldNotes, holdNotes } from "./held-notes.ts";
+import { copyOf } from "./kept-curvatures.ts";
 import { layerProgress } from "./layer-progress.ts";
 import type { Offsets } from "./offsets.ts";
 import { eligibleRows, readRows, writeRows } from "./parameters.ts";
@@ -59,7 +60,10 @@ export async function pruneOnce(
   /** What is left to do of layers that are being solved, in their order. */
   const open: (() => Promise<void>)[] = [];
   const begun = ctx.now();
-  for await (const given of curvature.estimate({ ...request, inputs }, ctx)) {
+  for await (const lent of curvature.estimate({ ...request, inputs }, ctx)) {
+    // What is lent is freed before the next is asked for.
+    const mayWait = atOnce > 1 && lent.curvature.gram !== undefined;
+    const given = mayWait ? copyOf(lent, ctx.kernels) : lent;
     for (const target of given.targets) {
       const layer = fitted.posed(target, given);
       const w = await readRows(model, target);
@@ -104,7 +108,7 @@ export async function pruneOnce(
         progress.leave(target);
         folded.leave(name);
       });
-      if (open.length >= atOnce) await open.shift()!();
+      while (open.length >= (mayWait ? atOnce : 1)) await open.shift()!();
     }
   }
   for (const finish of open) await finish();
