@@ -14,9 +14,9 @@ import { publishedDefaults } from "./published-defaults.ts";
 
 /** Limits of coordinate descent. */
 export interface CoordinateDescentOptions {
-  /** Sweeps over the support, >= 0; default 1000. */
+  /** Sweeps over the support, >= 0; default 80. */
   readonly maxSweeps?: number | undefined;
-  /** Stop when a sweep lowers Q by less than this fraction of it; default 1e-3. */
+  /** Stop when a sweep lowers Q by less than this fraction of it; default 1e-7. */
   readonly tolerance?: number | undefined;
   /** Default "exact". */
   readonly residual?: "exact" | "published" | undefined;
@@ -78,6 +78,9 @@ interface Step {
   readonly residual: Float64Array;
 }
 
+/** Of the residual's length. */
+const leastStep = 1e-8;
+
 /** Lengthens each step by the least of Q over it and the step before. */
 function planeSearch({ scale, damping, gradient }: QuadraticModel): {
   before(d: Vec, residual: Float64Array): void;
@@ -96,6 +99,11 @@ function planeSearch({ scale, damping, gradient }: QuadraticModel): {
       const slope = (a: Step): number =>
         -(scale * inner(a.residual, residual) + damping * inner(a.d, d) + (gradient ? inner(a.d, gradient) : 0));
       const [ss, s] = [bend(step, step), slope(step)];
+      // Differences of residuals this close are rounding, not images of a step.
+      if (ss <= leastStep ** 2 * (scale * inner(residual, residual) + damping * inner(d, d))) {
+        last = undefined;
+        return;
+      }
       const [sl, ll, l] = last ? [bend(step, last), bend(last, last), slope(last)] : [0, 0, 0];
       const area = ss * ll - sl * sl;
       // Steps that are nearly parallel span no plane.
