@@ -51,7 +51,7 @@ function sparse3(step: usize, image: u32, first: u32, from: u32, to: u32): void 
 function sparse2(step: usize, image: u32, first: u32, from: u32, to: u32): void { sparseTile(2, step, image, first, from, to); }
 function sparse1(step: usize, image: u32, first: u32, from: u32, to: u32): void { sparseTile(1, step, image, first, from, to); }
 
-// Inlined into each variant above, where `vectors` is a constant: the tests on it vanish. Sums leave their registers by one of six ways, so
+// Inlined into each variant above, where `vectors` is a constant: the tests on it vanish. Sums leave their registers by one of seven ways, so
 // that none is moved between registers where ways would meet again.
 // @ts-ignore: decorator
 @inline

@@ -11,8 +11,9 @@ import { madd } from "./simd";
 import { real, word } from "./step";
 
 /**
- * Rows of any features, four at a time that keep about as many: a tap is a weight and an offset (u16 where they are below 65536) for each, so
- * that a product takes a quarter of an instruction, and what each row reads is put together first. A block has eight words in the table: the
+ * Rows of any features, four at a time that keep about as many: a tap is a weight and an offset (u16 where they are below 65536) for each. The
+ * four numbers that they read are put into one vector, which is multiplied at once. A shorter row ends with zeros times what it read last (an
+ * empty one: times feature 0), so that infinity there gives NaN. A block has eight words in the table: the
  * three, an unused one, and the numbers of its outputs. A unit is some blocks.
  */
 export function rowUnits(step: usize, begin: u32, end: u32): void {

@@ -83,4 +83,6 @@ export interface CostFactor {
   readonly units: Readonly<Record<string, number>>;
   /** Rounded up to multiples of this where a mask is given, >= 1; default: not rounded. */
   readonly multiple?: number;
+  /** And to no more than this: what a whole axis counts. */
+  readonly most?: number;
 }

@@ -69,7 +69,7 @@ export function traceChannels(spec: ChannelSpec, stays: ReadonlySet<string> = ne
     const { node, opset } = step;
     const own = outer.has(node) || inner.has(node) ? node : (recurrents.find(isFrom(node)) ?? node);
     const why = describeNode(own);
-    const isStuck = stays.has(own.outputs[0]!) || (inner.has(node) && needsPatch(node));
+    const isStuck = stays.has(own.outputs[0]!) || stays.has(node.outputs[0]!) || (inner.has(node) && needsPatch(node));
     const made = (isStuck ? frozen : ruleOf(node))({
       ...{ node, opset, identities, why },
       isSaid: (i) => !outer.has(node) || said.has(node.inputs[i] ?? ""),

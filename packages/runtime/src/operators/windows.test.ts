@@ -79,8 +79,12 @@ const cases: readonly (readonly [string, Case])[] = [
     },
   ],
   [
-    "strides of 3 by 1 and of 1 by 3, no windows of vectors",
+    "a stride of 3 by columns, which is too wide for vectors",
     { channels: 2, outputs: 2, side: [9, 14], window: [3, 3], strides: [1, 3], pads: [1, 1, 1, 1], group: 2 },
+  ],
+  [
+    "a stride of 3 by rows",
+    { channels: 2, outputs: 2, side: [11, 9], window: [3, 3], strides: [3, 1], pads: [1, 1, 1, 1], group: 2 },
   ],
   [
     "too narrow for vectors",

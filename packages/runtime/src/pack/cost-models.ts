@@ -6,7 +6,7 @@
 import { fold } from "../plan/fold.ts";
 import { productOf } from "../plan/value.ts";
 import { valueDims } from "../plan/value-dims.ts";
-import { type CostTable, defaultCosts, kernelWays } from "./costs.ts";
+import { type CostTable, defaultCosts, type KernelWay, kernelWays } from "./costs.ts";
 import type { PackGraph } from "./pack-graph.ts";
 import { fileType, type PackedValues } from "./packed-values.ts";
 import { smallTensor, storedType } from "./quantize.ts";
@@ -113,17 +113,19 @@ function storedTensors(graph: PackGraph, values: PackedValues) {
 
 function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel {
   const { other, products } = timedProducts(graph, costs);
-  const params: Record<string, readonly CostWay[]> = {};
+  const ways = new Map<string, readonly KernelWay[]>();
   for (const { name, operator, dims, outDims } of products) {
-    // Weights that several operators read, such as the steps of a recurrent layer, cost in each of them.
-    const before = params[name];
-    params[name] = kernelWays(operator, dims, outDims, costs).map(({ fixed, each, outputs }, w) => ({
-      fixed: fixed + (before?.[w]?.fixed ?? 0),
-      each: each + (before?.[w]?.each ?? 0),
-      outputs,
-    }));
+    const own = kernelWays(operator, dims, outDims, costs);
+    // Weights that several operators read, such as the steps of a recurrent layer, cost in each of them, by a kernel that all of them have.
+    const before = ways.get(name);
+    const both = before?.flatMap((way) => {
+      const more = own.find(({ kernel }) => kernel === way.kernel);
+      return more ? [{ ...way, fixed: way.fixed + more.fixed, each: way.each + more.each }] : [];
+    });
+    ways.set(name, both ?? own);
   }
-  return { other, params };
+  const plain = ({ fixed, each, outputs }: KernelWay): CostWay => ({ fixed, each, outputs });
+  return { other, params: Object.fromEntries([...ways].map(([name, own]) => [name, own.map(plain)])) };
 }
 
 function denseTimes(graph: PackGraph, costs: CostTable = defaultCosts): DenseCosts {

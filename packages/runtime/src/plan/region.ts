@@ -96,8 +96,8 @@ export function geometryOf(shape: PlaneShape): Geometry {
 }
 
 /**
- * Planes of a whole number of cache lines that is even fall on a part of the cache's sets, and drive each other out of it: an odd number of
- * lines falls on all. Small planes follow each other closely in any case.
+ * Where planes are an even number of cache lines apart, the same position of all of them falls on half of the cache's sets or fewer, and they
+ * drive each other out: one line more makes it all sets. Small planes follow each other closely in any case.
  */
 function spreadOut(plane: number): number {
   const lines = plane / lineNumbers;

@@ -69,9 +69,9 @@ function placesLeft({ fixed, units }: CostFactor, kept: Units): number {
   return Object.entries(units).reduce((sum, [name, own]) => sum + own * kept(name), fixed);
 }
 
-function roundedUp({ multiple = 1 }: CostFactor, extent: number): number {
-  // Means of places a group round, by less than this.
-  return multiple === 1 ? extent : Math.ceil(extent / multiple - 1e-9) * multiple;
+function roundedUp({ multiple = 1, most = Number.POSITIVE_INFINITY }: CostFactor, extent: number): number {
+  // Means of places a group are inexact by less than this.
+  return multiple === 1 ? extent : Math.min(most, Math.ceil(extent / multiple - 1e-9) * multiple);
 }
 
 /** What one more unit of a parameter adds on average. */

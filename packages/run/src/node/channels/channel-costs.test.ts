@@ -26,7 +26,7 @@ const residual = (wide: number, inner: number): NetworkSpec => ({
   ],
 });
 
-function costsOf(wide: number, inner: number) {
+function costsOf(wide: number, inner: number, multiple = 1) {
   const network = createNetwork(residual(wide, inner), { seed: 1 });
   const { graph, opsets } = onnxOfNetwork(network);
   const spec = graph as GraphSpec;
@@ -39,7 +39,7 @@ function costsOf(wide: number, inner: number) {
   const packed = networkGraph(network);
   const table = { dims: [20, 30], data: new Float32Array(600).fill(0.5) };
   const whole = { ...packed, tensors: new Map([...packed.tensors, ["table", table]]) };
-  return { sets, graph: whole, costs: channelCosts({ extents, infos, packed: { graph: whole } }) };
+  return { sets, graph: whole, costs: channelCosts({ extents, infos, multiple, packed: { graph: whole } }) };
 }
 
 /** One row a group, as a run of channels has them. */
@@ -75,6 +75,17 @@ test("what is left of a network costs what the network of those widths costs, in
     return limit!.reached * limit!.dense;
   };
   expect(sets.map(({ count }) => count)).toEqual([wide, inner]);
+  // A cut at multiples of 3 leaves 6 of 8 where 5 are kept and all 8 where 7 are, on every axis that these stand on.
+  for (const [kept, left] of [
+    [5, 6],
+    [7, 8],
+  ] as const) {
+    const mask = Uint8Array.from({ length: wide + inner }, (_, u) => Number(u >= wide || u < kept));
+    const rounded = costsOf(wide, inner, 3);
+    const small = costsOf(left, inner);
+    const whole = costOf("flops", small, new Uint8Array(left + inner).fill(1));
+    expect(costOf("flops", rounded, mask), `${kept}`).toBeCloseTo(whole, 6); // sums in another order
+  }
   const { other, params } = costModels(graph).bytes;
   const dense = Object.values(params).reduce((sum, [way]) => sum + way!.fixed, other);
   expect(costOf("bytes", { sets, costs }, new Uint8Array(wide + inner).fill(1))).toBeCloseTo(dense, 6); // sums in another order

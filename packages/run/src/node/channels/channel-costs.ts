@@ -54,11 +54,22 @@ function productsOf(
 ): readonly CostProduct[] {
   const isCut = (axis: CostFactor | undefined): boolean => Object.keys(axis?.units ?? {}).length > 0;
   const row = axes[rowAxis];
+  const taken = Math.ceil(outputs / block) * block;
+  // A cut leaves kept groups at a multiple, or all of them, whatever places a group has on an axis: 49 of a flattened image.
   const outer: CostFactor = isCut(row)
-    ? { ...row!, multiple: Math.max(block, multiple) }
-    : { fixed: outputs, units: {}, multiple: block };
-  const inner = axes.filter((axis) => axis !== row && isCut(axis)).map((axis) => ({ ...axis, multiple }));
-  const whole = inner.reduce((places, axis) => places * sizeOf(axis, counts), sizeOf(outer, counts));
+    ? { ...row!, multiple: common(block, multiple), most: taken }
+    : { fixed: taken, units: {} };
+  const inner = axes
+    .filter((axis) => axis !== row && isCut(axis))
+    .map((axis) => ({
+      ...axis,
+      multiple: multiple * Math.max(1, ...Object.values(axis.units)),
+      most: sizeOf(axis, counts),
+    }));
+  const whole = inner.reduce(
+    (places, axis) => places * sizeOf(axis, counts),
+    isCut(row) ? sizeOf(outer, counts) : outputs,
+  );
   const products: readonly CostProduct[] = [
     { each: (weight * size) / whole, factors: [outer, ...inner] },
     { each: output, factors: [outer] },
@@ -69,4 +80,10 @@ function productsOf(
 /** The extent of an axis while everything is there. */
 function sizeOf({ fixed, units }: CostFactor, counts: ReadonlyMap<string, number>): number {
   return Object.entries(units).reduce((sum, [name, extent]) => sum + extent * counts.get(name)!, fixed);
+}
+
+/** The least common multiple. */
+function common(a: number, b: number): number {
+  const divisor = (x: number, y: number): number => (y === 0 ? x : divisor(y, x % y));
+  return (a / divisor(a, b)) * b;
 }

@@ -16,6 +16,8 @@ export interface ChannelSets {
   readonly sets: readonly ChannelSet[];
   readonly kept: readonly { readonly param: string; readonly why: string }[];
   readonly extents: ChannelExtents;
+  /** Weights of recurrent layers in sets: their biases, which are no vectors, stay where a unit's weights go. */
+  readonly recurrent: readonly string[];
 }
 
 /** How the extents of weights follow from the groups that are left. */
@@ -77,7 +79,8 @@ export function channelSets(spec: {
   const kept = [...params.values()]
     .filter(({ name }) => pruned.has(name) && !inSets.has(name))
     .map((param) => ({ param: param.name, why: whyKept(param.tensor, rowAxis(param), frozen) }));
-  return { sets, kept, extents: extentsOf(made, params) };
+  const recurrent = [...params.values()].filter(({ name, uses }) => inSets.has(name) && uses.some(isRecurrent));
+  return { sets, kept, extents: extentsOf(made, params), recurrent: recurrent.map(({ name }) => name) };
 }
 
 /** Of every group of a set as many places of an axis are taken to go, the mean where they differ. */

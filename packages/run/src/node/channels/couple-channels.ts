@@ -38,19 +38,19 @@ export interface CoupledRun {
  *
  * @param spec.pruned - names of the weights that may be pruned
  * @param spec.inputs - what is told of the inputs of an ONNX model
- * @param spec.multiple - of which the widths will be that a cut leaves: costs count them so
+ * @param spec.cut - of which the widths will be multiples that a cut leaves: costs count them so; undefined: nothing will be cut
  * @throws ERR_USAGE for a model without groups; ERR_OPERATOR, ERR_GRAPH_NODE
  */
 export async function coupleChannels(
   model: AnyModel,
   spec: {
     readonly pruned: readonly string[];
-    readonly multiple: number;
+    readonly cut: number | undefined;
     readonly inputs: InputTexts;
     readonly session: Session;
   },
 ): Promise<CoupledRun> {
-  const { pruned, multiple, session } = spec;
+  const { pruned, cut, session } = spec;
   const { own, onnx, network, path } = model;
   if (!own && !onnx) return { model, params: pruned, kept: [] };
   if (own && own.tied.length > 0) {
@@ -70,7 +70,7 @@ export async function coupleChannels(
   }
   const traced = traceSomewhere({ graph: whole, opsets, source: path, told });
   const offsets = await offsetsOf(model, whole);
-  const { sets, kept, extents } = channelSets({ graph: whole, traced, pruned: new Set(pruned), offsets });
+  const { sets, kept, extents, recurrent } = channelSets({ graph: whole, traced, pruned: new Set(pruned), offsets });
   if (sets.length === 0) {
     throw badUsage(
       `--units channels: no channels of ${path} can be cut out, for example because of ${kept[0]?.why ?? "its outputs"}; give --units rows`,
@@ -81,11 +81,15 @@ export async function coupleChannels(
     const message = `'${param}' stays dense: its channels are kept by ${why}`;
     session.onEvent({ type: "note", level: "info", code: "channels-kept", message });
   }
+  if (recurrent.length > 0 && cut === undefined) {
+    const message = `hidden units of '${recurrent.join("', '")}' whose weights go keep their biases, and give constants until they are cut out; give --cut`;
+    session.onEvent({ type: "note", level: "warn", code: "biases-kept", message });
+  }
   const { model: grouped, ...coupled } = await coupledModel(network, sets);
   const infos = network.params();
   return {
     coupled,
-    costsOf: (packed) => channelCosts({ extents, infos, multiple, ...(packed ? { packed } : {}) }),
+    costsOf: (packed) => channelCosts({ extents, infos, multiple: cut ?? 1, ...(packed ? { packed } : {}) }),
     model: { ...model, network: grouped },
     params: sets.map(({ name }) => name),
     kept: kept.map(({ param }) => param),

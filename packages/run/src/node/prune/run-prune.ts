@@ -88,7 +88,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { pruned, dense } = chosenDense(whole, settings.keepDense);
   if (pruned.length === 0) throw keepsAll(settings.model);
   const channels = prunesChannels(settings)
-    ? await coupleChannels(whole, { pruned, multiple: settings.cut ?? 1, inputs: settings.inputs, session })
+    ? await coupleChannels(whole, { pruned, cut: settings.cut, inputs: settings.inputs, session })
     : undefined;
   const coupling: CoupledRun = channels ?? { model: whole, params: pruned, kept: [] };
   const { model, params, kept, coupled } = coupling;

@@ -6,7 +6,7 @@ import { productOf, type Value } from "../../plan/value.ts";
 import { activationWords, type Call } from "../operator.ts";
 import type { ConvShape } from "./conv-shape.ts";
 
-/** Numbers of a vector: narrower images go another way. */
+/** Numbers of a vector. Narrower images are taken apart, as those of other strided convolutions are. */
 const leastWidth = 4;
 
 /** Whether a convolution is depthwise with a stride, which taps over planes have to take the image apart for, and the kernel does it. */

@@ -61,7 +61,7 @@ export function vectorTaps(
 const nearFeatures = 2 ** 14;
 
 /**
- * Four rows at a time, of which none reads more than its kept features. Rows are taken in the order of how many those are, so that the four are
+ * Four rows at a time, each with features of its own. Rows are taken in the order of how many those are, so that the four are
  * about as long; shorter ones end with zeros at the feature that they read last.
  */
 function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0], make: MakeConstant): VectorTaps {
