@@ -103,6 +103,16 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
   const dtype = dtypeOfOutputs(outputs);
   const isMany = root.columns > mostColumns;
   let norms: Float64Array | undefined;
+  /** J'v into a vector of either class; the model's own is computed with. */
+  const backwardInto = (v: FloatTensors, out: Vec): void => {
+    if (dtypeOf(out) === dtype) {
+      linearization.backward(v, out);
+      return;
+    }
+    const result = zeros(out.length, dtype);
+    linearization.backward(v, result);
+    out.set(result);
+  };
   const view: FactorView = {
     rows: examples * root.columns,
     dim: linearization.dim,
@@ -118,13 +128,7 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
     transposeTimes(u, out) {
       const v = zerosLike(outputs);
       root.times(u, v);
-      if (dtypeOf(out) === dtype) {
-        linearization.backward(v, out);
-        return;
-      }
-      const result = zeros(out.length, dtype);
-      linearization.backward(v, result);
-      out.set(result);
+      backwardInto(v, out);
     },
     gramTimes(x, out) {
       // Vectors of the plain class, which the loops of a root are fast on.
@@ -132,13 +136,7 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, u);
       root.times(u, v);
-      if (dtypeOf(out) === dtype) {
-        linearization.backward(v, out);
-        return;
-      }
-      const result = zeros(out.length, dtype);
-      linearization.backward(v, result);
-      out.set(result);
+      backwardInto(v, out);
     },
     columnNormsSquared() {
       if (!norms) {

@@ -38,7 +38,7 @@ test("work grows with the examples, with competing ridges, and with the factors 
     workOf({ prunable: count * 32_360, layers: Array.from({ length: count }, () => layer) }, kronecker),
   );
   expect(twice!.products).toBe(2 * once!.products);
-  // Beyond the passes the second moment of the inputs is taken, of each of 2,000 examples: there are fewer than 64 to an input.
+  // Beyond the passes the second moment of the inputs is taken, of each of 2,000 examples: there are fewer than 32 to an input.
   expect(once!.curvature).toBe((2000 * 809 ** 2) / 2);
 });
 

@@ -1,4 +1,4 @@
-/** So many windows for each input of a weight row, and never fewer examples than this. More hardly change A. */
+/** So many windows for each input of a weight row, and never fewer examples than this: for their time; how far A is off by them was not measured. */
 const windowsPerInput = 32;
 const leastExamples = 128;
 

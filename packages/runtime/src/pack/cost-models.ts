@@ -83,7 +83,7 @@ function byteModel(graph: PackGraph, values: PackedValues): CostModel {
 }
 
 function denseBytes(graph: PackGraph, values: PackedValues): DenseCosts {
-  const params: Record<string, DenseCosts["params"][string]> = {};
+  const params: Record<string, readonly DenseCost[]> = {};
   let other = 0;
   for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
     if (isWeight) params[name] = [{ weight: value, output: scale, size, outputs, block: 1 }];
