@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { commandNames } from "./program.ts";
+import { commandNames } from "./command-list.ts";
 import { call } from "./testing.test-support.ts";
 
 test("--help lists every command and the exit codes, on stdout", async () => {
