@@ -22,7 +22,6 @@ import { addLimitFlags } from "../flags/limit-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
 import { addWorkFlags } from "../flags/work-flags.ts";
-import { callPrune } from "../prune/call-prune.ts";
 import type { PruneFlags } from "../prune/prune-settings.ts";
 import { addRetrainFlags } from "../retrain/retrain-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -107,6 +106,7 @@ export function addPruneCommand(program: Command, spec: PruneCommandSpec): void 
   const ownFlags = new Set(command.options.map((option) => option.long ?? ""));
   addSolverFlags(command, spec.found.entry);
   command.addHelpText("after", examples).action(async (model: string | undefined) => {
+    const { callPrune } = await import("../prune/call-prune.ts");
     await callPrune({ ...spec, model, flags: command.opts<PruneFlags>(), ownFlags });
   });
 }
