@@ -28,14 +28,17 @@ export function entryPoints(): readonly EntryPoint[] {
   });
 }
 
-/** Subpaths, "" or "/linalg", and sources of a package.json's exports: dist/linalg/index.d.ts is made from src/linalg/index.ts. */
+/**
+ * Subpaths, "" or "/linalg", and sources of a package.json's exports: dist/linalg/index.d.ts is made from src/linalg/index.ts. A pattern, as "/node/*", is
+ * no entry of its own: it leads to the files that an entry is made of.
+ */
 export function entrySources(manifest: {
   readonly exports?: Readonly<Record<string, unknown>>;
 }): readonly { readonly subpath: string; readonly source: string }[] {
   return Object.entries(manifest.exports ?? {}).flatMap(([path, target]) => {
     const types = typeof target === "object" && target !== null && "types" in target ? String(target.types) : "";
     const file = /^\.\/dist\/(.*)\.d\.ts$/.exec(types)?.[1];
-    return file === undefined ? [] : [{ subpath: path.slice(1), source: `src/${file}.ts` }];
+    return file === undefined || file.includes("*") ? [] : [{ subpath: path.slice(1), source: `src/${file}.ts` }];
   });
 }
 
@@ -46,5 +49,8 @@ export function loadsInBrowsers({ subpath }: { readonly subpath: string }): bool
 
 /** Aliases for vite that lead every first-party import to its source. */
 export function sourceAliases(): { find: RegExp; replacement: string }[] {
-  return entryPoints().map(({ specifier, file }) => ({ find: new RegExp(`^${specifier}$`), replacement: file }));
+  return [
+    ...entryPoints().map(({ specifier, file }) => ({ find: new RegExp(`^${specifier}$`), replacement: file })),
+    { find: /^@secateur\/run\/node\/(.*)$/, replacement: `${packages}/run/src/node/$1.ts` },
+  ];
 }

@@ -1,7 +1,8 @@
 /** The command line as a function: arguments and streams in, exit code out. */
-import { withOptionOwners } from "@secateur/run/node";
+import { withOptionOwners } from "@secateur/run/node/plugins/option-owners";
+import { commandNames } from "./command-list.ts";
 import { exitCodes, reportFailure } from "./failure.ts";
-import { buildProgram, commandNames } from "./program.ts";
+import { buildProgram } from "./program.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**

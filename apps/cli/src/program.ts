@@ -1,57 +1,13 @@
 /** The commands, put together. */
 import { unknownName } from "@secateur/core";
 import { badUsage } from "@secateur/run";
-import { findSolver, ownVersion, readRecipe, solverNameFrom } from "@secateur/run/node";
+import { solverNameFrom } from "@secateur/run/node/plugins/find-solver";
+import { ownVersion } from "@secateur/run/node/plugins/own-version";
 import { Command } from "commander";
-import { addBenchCommand } from "./commands/bench.ts";
-import { addConvertCommand } from "./commands/convert.ts";
-import { addCutCommand } from "./commands/cut.ts";
-import { addEvalCommand } from "./commands/eval.ts";
-import { addExplainCommand } from "./commands/explain.ts";
-import { addInitCommand } from "./commands/init.ts";
-import { addInspectCommand } from "./commands/inspect.ts";
-import { addCompareCommand } from "./commands/jobs/compare.ts";
-import { addMergeCommand } from "./commands/jobs/merge.ts";
-import { addSweepCommand } from "./commands/jobs/sweep.ts";
-import { addWorkerCommands } from "./commands/jobs/worker.ts";
-import { addPackCommand } from "./commands/pack.ts";
-import { addPluginsCommand } from "./commands/plugins.ts";
-import { addPruneCommand } from "./commands/prune.ts";
-import { addSensitivityCommand } from "./commands/sensitivity.ts";
-import { addSolveCommand } from "./commands/solve.ts";
-import { addTrainCommand } from "./commands/train.ts";
-import { addUnpackCommand } from "./commands/unpack.ts";
+import { commandList, commandNames } from "./command-list.ts";
 import { refuseContradictions } from "./flags/refuse-contradictions.ts";
-import { absolutePath } from "./run/absolute-path.ts";
 import type { Terminal } from "./terminal.ts";
 import { UsageCommand } from "./usage-command.ts";
-
-/** The commands in the order of the help. */
-export const commandNames = [
-  "prune",
-  "solve",
-  "eval",
-  "train",
-  "compare",
-  "sweep",
-  "merge",
-  "worker",
-  "status",
-  "init",
-  "sensitivity",
-  "inspect",
-  "convert",
-  "cut",
-  "pack",
-  "unpack",
-  "bench",
-  "plugins",
-  "explain",
-] as const;
-
-/** The best method we have, of a whole network and of one layer. */
-const defaultSolver = "chita";
-const defaultLayerSolver = "layerwise";
 
 const examples = `
 Examples:
@@ -92,36 +48,12 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   if (argv[0] === "help" && !isKnown && !name.startsWith("-")) {
     throw unknownName({ where: "help", what: "command", found: name, known: commandNames });
   }
-  const find = (wanted: string) => findSolver(wanted, terminal.cwd);
-  if (name === "prune") {
-    const recipe =
-      recipeFile === undefined ? undefined : await readRecipe(absolutePath(terminal, recipeFile), terminal.cwd);
-    const found = await find(solver ?? recipe?.solver ?? defaultSolver);
-    addPruneCommand(program, { terminal, found, recipe, argv });
-  } else {
-    addPruneCommand(program);
+  for (const { name: listed, usage, summary, add } of commandList) {
+    // Of the other commands the help shows a line.
+    if (listed !== name) program.command(listed).usage(usage);
+    else await add(program, { terminal, argv, solver, recipeFile });
+    program.commands.at(-1)!.summary(summary);
   }
-  if (name === "solve") {
-    const isLayer = argv.some((word) => word === "--gram" || word.startsWith("--gram="));
-    const found = await find(solver ?? (isLayer ? defaultLayerSolver : defaultSolver));
-    addSolveCommand(program, { terminal, found });
-  } else addSolveCommand(program);
-  addEvalCommand(program, terminal);
-  addTrainCommand(program, { terminal, argv });
-  addCompareCommand(program, { terminal, argv });
-  addSweepCommand(program, { terminal, argv });
-  addMergeCommand(program, terminal);
-  addWorkerCommands(program, terminal);
-  addInitCommand(program, terminal);
-  addSensitivityCommand(program, { terminal, argv });
-  addInspectCommand(program, terminal);
-  addConvertCommand(program, terminal);
-  addCutCommand(program, terminal);
-  addPackCommand(program, terminal);
-  addUnpackCommand(program, terminal);
-  addBenchCommand(program, terminal);
-  addPluginsCommand(program, terminal);
-  addExplainCommand(program, terminal);
   for (const command of program.commands) refuseContradictions(command);
   return program;
 }

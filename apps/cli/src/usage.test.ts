@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { commandNames } from "./program.ts";
+import { commandList, commandNames } from "./command-list.ts";
+import { buildProgram } from "./program.ts";
 import { call } from "./testing.test-support.ts";
 
 test("--help lists every command and the exit codes, on stdout", async () => {
@@ -30,6 +31,20 @@ for (const name of commandNames) {
     expect(stdout).toMatch(/Example|Installed plugins/);
   });
 }
+
+test.each(commandList)(
+  "the line of $name in the help of the program says how the command is called",
+  async ({ name, usage, summary }) => {
+    const terminal = {
+      stdout: process.stdout,
+      stderr: process.stderr,
+      cwd: process.cwd(),
+      signal: new AbortController().signal,
+    };
+    const built = (await buildProgram([name, "--help"], terminal)).commands.find((command) => command.name() === name)!;
+    expect([built.usage(), built.summary()]).toEqual([usage, summary]);
+  },
+);
 
 test("the help of a command can be asked for by 'help' too", async () => {
   const asked = await call(["help", "prune", "--solver", "magnitude"]);

@@ -2,7 +2,9 @@
 import { basename } from "node:path";
 import { formatTable, plainText } from "@secateur/report/text";
 import { badUsage, flagWithoutEffect } from "@secateur/run";
-import { type BenchDocument, readInputChoices, runBench, runCalibrate } from "@secateur/run/node";
+import { readInputChoices } from "@secateur/run/node/open/input-choices";
+import { runCalibrate } from "@secateur/run/node/pack/costs-file";
+import { type BenchDocument, runBench } from "@secateur/run/node/pack/run-bench";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addMessageFlags } from "../flags/common-flags.ts";
@@ -34,7 +36,6 @@ Other work on the machine lengthens all times: compare those of one call.`;
 export function addBenchCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("bench")
-    .summary("measure what networks take, dense and packed")
     .description(
       "Run networks for one example, as packed and with every weight taking part; medians of rounds in turn.",
     )

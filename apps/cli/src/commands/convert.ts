@@ -1,5 +1,7 @@
 /** `secateur convert`: a network in another file format, and nothing else. */
-import { assertNotInput, convertText, modelFile, runConvert } from "@secateur/run/node";
+import { assertNotInput } from "@secateur/run/node/check-places";
+import { convertText, runConvert } from "@secateur/run/node/export/run-convert";
+import { modelFile } from "@secateur/run/node/open/open-tfjs";
 import { type Command, Option } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -29,7 +31,6 @@ Examples:
 export function addConvertCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("convert")
-    .summary("write a network in another format")
     .description(
       "Write a network as an ONNX model, as a TensorFlow.js layers model, as safetensors or in a plugin's format; the name after --out chooses.",
     )

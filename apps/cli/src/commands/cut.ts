@@ -1,5 +1,8 @@
 /** `secateur cut`: channels that do nothing are taken out of a network for good. */
-import { assertNotInput, cutText, modelFile, runCut } from "@secateur/run/node";
+import { assertNotInput } from "@secateur/run/node/check-places";
+import { cutText } from "@secateur/run/node/cut/cut-text";
+import { runCut } from "@secateur/run/node/cut/run-cut";
+import { modelFile } from "@secateur/run/node/open/open-tfjs";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -26,7 +29,6 @@ Examples:
 export function addCutCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("cut")
-    .summary("take channels that do nothing out of a network")
     .description(
       "Write a smaller network that computes the same: channels that are zero, constant or read by nobody are taken out of every tensor, whoever made them so. Checked on random inputs before anything is written.",
     )

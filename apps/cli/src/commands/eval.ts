@@ -2,15 +2,12 @@
 import type { Evaluation } from "@secateur/core";
 import { formatCount, formatLoss, formatMeasure, shownArchitecture } from "@secateur/report/text";
 import { type AugmentationFlags, flagWithoutEffect, mapDataPaths, poseTask } from "@secateur/run";
-import {
-  type EngineChoice,
-  findTask,
-  modelFile,
-  openAnyModel,
-  openData,
-  ownNetwork,
-  reestimate,
-} from "@secateur/run/node";
+import { reestimate } from "@secateur/run/node/norm/batch-norm";
+import type { EngineChoice } from "@secateur/run/node/open/load-tensorflow";
+import { openAnyModel, ownNetwork } from "@secateur/run/node/open/open-any-model";
+import { openData } from "@secateur/run/node/open/open-data";
+import { modelFile } from "@secateur/run/node/open/open-tfjs";
+import { findTask } from "@secateur/run/node/plugins/find-task";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -38,7 +35,6 @@ Examples:
 export function addEvalCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("eval")
-    .summary("measure a network's accuracy")
     .description(
       "Measure the loss and what else the task measures (for classes the accuracy in percent) on the test split.",
     )

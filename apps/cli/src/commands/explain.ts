@@ -1,7 +1,10 @@
 /** `secateur explain`: a method's formula, source and options, and how it would be run. */
 import { type EntryKind, entryKinds, keptCount, type RunSituation } from "@secateur/core";
 import { flagWithoutEffect, kebab, mapDataPaths } from "@secateur/run";
-import { explainEntry, explainSchedule, findAnyEntry, planSituation, type ShownSchedule } from "@secateur/run/node";
+import { explainEntry } from "@secateur/run/node/explain/explain-entry";
+import { explainSchedule, type ShownSchedule } from "@secateur/run/node/explain/explain-schedule";
+import { planSituation } from "@secateur/run/node/explain/plan-situation";
+import { findAnyEntry } from "@secateur/run/node/plugins/find-entry";
 import { type Command, Option } from "commander";
 import { addSparsityFlag } from "../flags/common-flags.ts";
 import { wholeParser } from "../flags/number.ts";
@@ -37,7 +40,6 @@ Examples:
 export function addExplainCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("explain")
-    .summary("say what a method does, and how it would be run")
     .description("Show a method's formula, its paper, its options, and the plan it would follow.")
     .argument("<name>", "anything that secateur plugins lists: a solver, a curvature, a schedule of --retrain, ...");
   command.addOption(

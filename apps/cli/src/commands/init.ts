@@ -3,7 +3,7 @@
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { recipeKinds, recipeTemplate } from "@secateur/run";
-import { assertEnding } from "@secateur/run/node";
+import { assertEnding } from "@secateur/run/node/check-places";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -26,7 +26,6 @@ interface InitFlags {
 export function addInitCommand(program: Command, terminal: Terminal): void {
   program
     .command("init")
-    .summary("write a recipe with comments, to edit and run")
     .description("Write a recipe with comments that say what each key does; secateur prune --recipe FILE runs it.")
     .argument("[file]", "where it goes, .jsonc or .json", "secateur.recipe.jsonc")
     .addOption(

@@ -1,15 +1,11 @@
 /** `secateur inspect`: what a checkpoint holds and what it costs to store. */
 
 import { formatBytes, formatCount, formatFraction, formatShape, formatTable, plainText } from "@secateur/report/text";
-import {
-  type EngineChoice,
-  type InspectDocument,
-  inspectedGraphText,
-  modelFile,
-  runInspect,
-  statedKeys,
-  statedText,
-} from "@secateur/run/node";
+import { inspectedGraphText } from "@secateur/run/node/inspect/inspect-onnx";
+import { type InspectDocument, runInspect } from "@secateur/run/node/inspect/run-inspect";
+import type { EngineChoice } from "@secateur/run/node/open/load-tensorflow";
+import { modelFile } from "@secateur/run/node/open/open-tfjs";
+import { statedKeys, statedText } from "@secateur/run/node/preprocessing/preprocessing";
 import type { Command } from "commander";
 import { addEngineFlag, addMessageFlags } from "../flags/common-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
@@ -31,7 +27,6 @@ Example:
 export function addInspectCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("inspect")
-    .summary("show what a checkpoint holds")
     .description("Show a checkpoint's tensors, their zeros, and its size as it is and compressed.")
     .argument(
       "<model>",

@@ -1,6 +1,10 @@
 /** `secateur pack`: a pruned network into one small file that runs in the time of its kept weights. */
 import { mapDataPaths } from "@secateur/run";
-import { assertNotInput, dataPaths, packText, readCosts, readInputChoices, runPack } from "@secateur/run/node";
+import { assertNotInput, dataPaths } from "@secateur/run/node/check-places";
+import { readInputChoices } from "@secateur/run/node/open/input-choices";
+import { readCosts } from "@secateur/run/node/pack/costs-file";
+import { packText } from "@secateur/run/node/pack/pack-text";
+import { runPack } from "@secateur/run/node/pack/run-pack";
 import { type Command, Option } from "commander";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { addArchFlags } from "../flags/arch-flags.ts";
@@ -36,7 +40,6 @@ Examples:
 export function addPackCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("pack")
-    .summary("make a small file that runs fast")
     .description(
       "Pack a pruned network: masks and values in few bits, each layer's fastest kernel; @secateur/runtime loads it.",
     )

@@ -1,7 +1,11 @@
 /** `secateur plugins`: the methods at hand, ours and installed ones. */
 import type { PluginEntry } from "@secateur/core";
 import { formatTable, plainText } from "@secateur/report/text";
-import { firstPartyPlugins, hiddenByOwn, installedPlugins, ownVersion, unmetPeers } from "@secateur/run/node";
+import { firstPartyPlugins } from "@secateur/run/node/plugins/first-party";
+import { hiddenByOwn } from "@secateur/run/node/plugins/hidden-plugins";
+import { installedPlugins } from "@secateur/run/node/plugins/installed-plugins";
+import { ownVersion } from "@secateur/run/node/plugins/own-version";
+import { unmetPeers } from "@secateur/run/node/plugins/unmet-peers";
 import type { Command } from "commander";
 import { addMessageFlags } from "../flags/common-flags.ts";
 import { printResult } from "../run/print-result.ts";
@@ -34,7 +38,6 @@ else it offers by the entry's name; PACKAGE:NAME means one package's entry whate
 export function addPluginsCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("plugins")
-    .summary("list the methods at hand")
     .description(
       "List everything with a name: methods, curvatures, schedules, networks, datasets, formats ..., built-in and from installed plugins.",
     );

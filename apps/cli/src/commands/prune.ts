@@ -1,7 +1,7 @@
 /** The command line of `secateur prune`: its flags, its help. */
 
 import type { FoundEntry, SolverEntry } from "@secateur/run";
-import type { RecipeFile } from "@secateur/run/node";
+import type { RecipeFile } from "@secateur/run/node/recipe/recipe";
 import type { Command } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags, addReestimateFlag } from "../flags/batch-norm-flags.ts";
@@ -22,7 +22,6 @@ import { addLimitFlags } from "../flags/limit-flags.ts";
 import { addPlanFlags } from "../flags/plan-flags.ts";
 import { addSolverFlags } from "../flags/solver-flags.ts";
 import { addWorkFlags } from "../flags/work-flags.ts";
-import { callPrune } from "../prune/call-prune.ts";
 import type { PruneFlags } from "../prune/prune-settings.ts";
 import { addRetrainFlags } from "../retrain/retrain-flags.ts";
 import type { Terminal } from "../terminal.ts";
@@ -52,17 +51,15 @@ interface PruneCommandSpec {
   readonly argv: readonly string[];
 }
 
-/** Adds the command; without `spec` only its line in the program's help, for calls of other commands. */
-export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void {
+/** Adds the command. */
+export function addPruneCommand(program: Command, spec: PruneCommandSpec): void {
   const command = program
     .command("prune")
-    .summary("remove weights from a trained network and re-fit the rest")
     .description("Remove weights from a trained network, re-fit the rest, and measure what that costs.");
   command.argument(
     "[model]",
     "checkpoint to prune (safetensors, PyTorch or a plugin's format), an ONNX model or a TensorFlow.js model.json; with --recipe it may be left out",
   );
-  if (!spec) return;
   command.optionsGroup("What to prune:");
   addDataFlags(command, "gradients come from its training split, accuracy from its test split");
   addArchFlags(command, spec.terminal);
@@ -109,6 +106,7 @@ export function addPruneCommand(program: Command, spec?: PruneCommandSpec): void
   const ownFlags = new Set(command.options.map((option) => option.long ?? ""));
   addSolverFlags(command, spec.found.entry);
   command.addHelpText("after", examples).action(async (model: string | undefined) => {
+    const { callPrune } = await import("../prune/call-prune.ts");
     await callPrune({ ...spec, model, flags: command.opts<PruneFlags>(), ownFlags });
   });
 }

@@ -1,7 +1,7 @@
 /** The command line of `secateur sensitivity`: which layers stand pruning least. */
 
 import { keptCount } from "@secateur/core";
-import { sensitivityDefaults } from "@secateur/run/node";
+import { sensitivityDefaults } from "@secateur/run/node/sensitivity/run-sensitivity";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
@@ -23,7 +23,6 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
   const defaults = sensitivityDefaults;
   const command = program
     .command("sensitivity")
-    .summary("prune one layer at a time and say which to keep dense")
     .description(
       "Take one set of gradients, prune every layer alone at several sparsities, and measure on training examples that gave none. " +
         "Layers that lose too much are tried as dense, with as many weights in all; they are proposed if that is better. Writes no network.",

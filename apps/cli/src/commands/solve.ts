@@ -23,16 +23,14 @@ Examples:
       rows beyond memory: only vectors of n numbers meet
   secateur solve --gram H.npy --weights W.npy --solver layerwise --units of-every:2/4 --out pruned.npy`;
 
-/** Adds the command; without `spec` only its line in the program's help, for calls of other commands. */
+/** Adds the command. */
 export function addSolveCommand(
   program: Command,
-  spec?: { readonly terminal: Terminal; readonly found: FoundEntry<SolverEntry> },
+  spec: { readonly terminal: Terminal; readonly found: FoundEntry<SolverEntry> },
 ): void {
   const command = program
     .command("solve")
-    .summary("solve one pruning problem given as .npy files")
     .description("Choose and re-fit weights for gradient rows and weights from .npy files (f32 or f64).");
-  if (!spec) return;
   command.optionsGroup("The problem:");
   command
     .option(

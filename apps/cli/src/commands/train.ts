@@ -1,6 +1,6 @@
 /** `secateur train`: train a built-in network, or go on training a checkpoint. */
 
-import { trainDefaults } from "@secateur/run/node";
+import { trainDefaults } from "@secateur/run/node/retrain/training-settings";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
 import { addAugmentationFlags } from "../flags/batch-norm-flags.ts";
@@ -23,7 +23,6 @@ export function addTrainCommand(program: Command, spec: { terminal: Terminal; ar
   const { terminal, argv } = spec;
   const command = program
     .command("train")
-    .summary("train a network, or go on training one")
     .description("Train by gradient descent on the training split; measure on the test split.")
     .argument("[model]", "checkpoint to go on from (default: random weights for --arch)");
   command.optionsGroup("What to train:");

@@ -1,5 +1,6 @@
 /** `secateur unpack`: a packed network as a checkpoint again. */
-import { assertNotInput, runUnpack, unpackText } from "@secateur/run/node";
+import { assertNotInput } from "@secateur/run/node/check-places";
+import { runUnpack, unpackText } from "@secateur/run/node/pack/run-unpack";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { addMessageFlags, compressOption } from "../flags/common-flags.ts";
@@ -24,7 +25,6 @@ Example:
 export function addUnpackCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("unpack")
-    .summary("make a checkpoint or an ONNX model of a packed network")
     .description(
       "Write a packed network's tensors, zeros included, as a checkpoint, or the network as an ONNX model (8-bit weights stay 8 bits).",
     )

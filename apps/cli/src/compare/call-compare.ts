@@ -5,16 +5,14 @@ import { mainMeasure } from "@secateur/core";
 import { writeFileAtomic } from "@secateur/formats";
 import { formatMeasure, shellCommand } from "@secateur/report/text";
 import type { ComparedRun, Session } from "@secateur/run";
-import {
-  asksForJobs,
-  compareText,
-  comparisonStatePath,
-  findReporter,
-  isFinishedRun,
-  runCompare,
-  runsElsewhere,
-  workText,
-} from "@secateur/run/node";
+import { compareText } from "@secateur/run/node/compare/compare-text";
+import { runCompare } from "@secateur/run/node/compare/run-compare";
+import { runsElsewhere } from "@secateur/run/node/jobs/runs-elsewhere";
+import { asksForJobs } from "@secateur/run/node/jobs/work-place";
+import { workText } from "@secateur/run/node/jobs/work-text";
+import { findReporter } from "@secateur/run/node/plugins/find-reporter";
+import { comparisonStatePath } from "@secateur/run/node/state/comparison-file";
+import { isFinishedRun } from "@secateur/run/node/state/finished-run";
 import { interrupted, someFailed, stateLeftBehind } from "../errors.ts";
 import { type MethodFlags, methodSettings } from "../flags/method-flags.ts";
 import { shownArguments, workFlags } from "../flags/work-flags.ts";

@@ -14,19 +14,16 @@ import {
   formatTable,
 } from "@secateur/report/text";
 import { type FoundEntry, pruneNetwork, resolveOptions, type Session, type SolverEntry } from "@secateur/run";
-import {
-  architectureKey,
-  compressedSizes,
-  encodeNetwork,
-  findCurvature,
-  findSolver,
-  openData,
-  openModel,
-  type PackDocument,
-  runBench,
-  runPack,
-  versions,
-} from "@secateur/run/node";
+import { compressedSizes } from "@secateur/run/node/inspect/compressed-sizes";
+import { architectureKey } from "@secateur/run/node/open/architecture/resolve-architecture";
+import { encodeNetwork } from "@secateur/run/node/open/encode-network";
+import { openData } from "@secateur/run/node/open/open-data";
+import { openModel } from "@secateur/run/node/open/open-model";
+import { runBench } from "@secateur/run/node/pack/run-bench";
+import { type PackDocument, runPack } from "@secateur/run/node/pack/run-pack";
+import { findCurvature } from "@secateur/run/node/plugins/find-entry";
+import { findSolver } from "@secateur/run/node/plugins/find-solver";
+import { versions } from "@secateur/run/node/versions";
 import { loadReport } from "../run/load-report.ts";
 import { withSession } from "../run/session.ts";
 import type { Terminal } from "../terminal.ts";

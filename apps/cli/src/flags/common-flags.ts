@@ -2,7 +2,7 @@
 import { firstPartyTasks } from "@secateur/core";
 import { dataSources } from "@secateur/datasets";
 import { type KernelChoice, kernelChoices } from "@secateur/run";
-import { type EngineChoice, engineChoices } from "@secateur/run/node";
+import { type EngineChoice, engineChoices } from "@secateur/run/node/open/load-tensorflow";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { numberParser, wholeParser } from "./number.ts";

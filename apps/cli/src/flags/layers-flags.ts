@@ -15,7 +15,7 @@ import {
   layerAllocationChoices,
   layerInputsModes,
   layerTargets,
-} from "@secateur/run/node";
+} from "@secateur/run/node/prune/layers-settings";
 import { type Command, Option } from "commander";
 import { numberParser, wholeParser } from "./number.ts";
 

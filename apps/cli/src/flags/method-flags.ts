@@ -1,7 +1,11 @@
 /** The flags of commands that run several methods on one network, and what they say together. */
 import type { RunPlan } from "@secateur/core";
 import { mapDataPaths, optionsFromPairs, pairsBySolver, type ReestimateTime } from "@secateur/run";
-import { type ComparedSolver, type EngineChoice, findSolver, modelFile, type SettingSpec } from "@secateur/run/node";
+import type { ComparedSolver } from "@secateur/run/node/compare/compared-method";
+import type { SettingSpec } from "@secateur/run/node/compare/compared-setting";
+import type { EngineChoice } from "@secateur/run/node/open/load-tensorflow";
+import { modelFile } from "@secateur/run/node/open/open-tfjs";
+import { findSolver } from "@secateur/run/node/plugins/find-solver";
 import type { Command } from "commander";
 import { missingFlag } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";

@@ -1,4 +1,4 @@
-import { optimizerNames, rateNames } from "@secateur/run/node";
+import { optimizerNames, rateNames } from "@secateur/run/node/retrain/training-settings";
 import { type Command, Option } from "commander";
 import { numberParser } from "./number.ts";
 

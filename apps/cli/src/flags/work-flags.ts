@@ -1,7 +1,7 @@
 /** Flags that say where the jobs of a command run, defined once for all that have some. */
 import process from "node:process";
 import { parseQueueAddress, parseShard, type Shard } from "@secateur/jobs";
-import type { WorkFlags } from "@secateur/run/node";
+import type { WorkFlags } from "@secateur/run/node/jobs/work-place";
 import { type Command, Option } from "commander";
 import { absolutePath } from "../run/absolute-path.ts";
 import type { Terminal } from "../terminal.ts";

@@ -4,18 +4,15 @@ import { rm } from "node:fs/promises";
 import { isPruneError } from "@secateur/core";
 import { shellCommand } from "@secateur/report/text";
 import { arePattern, badState, type FoundEntry, limitKeys, type SolverEntry } from "@secateur/run";
-import {
-  type FinishedRun,
-  findReporter,
-  isFinishedRun,
-  type PruneDocument,
-  type PruneOutputs,
-  type PruneRun,
-  type PruneSettings,
-  pruneText,
-  type RecipeFile,
-  runPrune,
-} from "@secateur/run/node";
+import { findReporter } from "@secateur/run/node/plugins/find-reporter";
+import type { PruneRun } from "@secateur/run/node/prune/measured-run";
+import type { PruneDocument } from "@secateur/run/node/prune/prune-document";
+import type { PruneOutputs } from "@secateur/run/node/prune/prune-outputs";
+import type { PruneSettings } from "@secateur/run/node/prune/prune-settings";
+import { pruneText } from "@secateur/run/node/prune/prune-text";
+import { runPrune } from "@secateur/run/node/prune/run-prune";
+import type { RecipeFile } from "@secateur/run/node/recipe/recipe";
+import { type FinishedRun, isFinishedRun } from "@secateur/run/node/state/finished-run";
 import { interrupted } from "../errors.ts";
 import { workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";

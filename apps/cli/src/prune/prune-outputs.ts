@@ -3,18 +3,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { badUsage } from "@secateur/run";
-import {
-  assertInputsThere,
-  assertNotInput,
-  checkPruneOutputs,
-  dataPaths,
-  findReporter,
-  isOnnxModel,
-  modelPlace,
-  type PruneOutputs,
-  recipePath,
-  statePath,
-} from "@secateur/run/node";
+import { assertInputsThere, assertNotInput, dataPaths } from "@secateur/run/node/check-places";
+import { isOnnxModel } from "@secateur/run/node/large/is-onnx-model";
+import { findReporter } from "@secateur/run/node/plugins/find-reporter";
+import { checkPruneOutputs } from "@secateur/run/node/prune/finished-prune";
+import { modelPlace } from "@secateur/run/node/prune/model-place";
+import type { PruneOutputs } from "@secateur/run/node/prune/prune-outputs";
+import { recipePath, statePath } from "@secateur/run/node/recipe/encode-recipe";
 import { stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import type { Terminal } from "../terminal.ts";

@@ -16,17 +16,14 @@ import {
   resolveOptions,
   type SolverEntry,
 } from "@secateur/run";
-import type { PruneSettings } from "@secateur/run/node";
-import {
-  type BatchNormSettings,
-  type EngineChoice,
-  findEntry,
-  modelFile,
-  parseAllocation,
-  parseRetrain,
-  type RecipeFile,
-  readCosts,
-} from "@secateur/run/node";
+import type { BatchNormSettings } from "@secateur/run/node/norm/batch-norm";
+import type { EngineChoice } from "@secateur/run/node/open/load-tensorflow";
+import { modelFile } from "@secateur/run/node/open/open-tfjs";
+import { readCosts } from "@secateur/run/node/pack/costs-file";
+import { findEntry } from "@secateur/run/node/plugins/find-entry";
+import type { PruneSettings } from "@secateur/run/node/prune/prune-settings";
+import type { RecipeFile } from "@secateur/run/node/recipe/recipe";
+import { parseAllocation, parseRetrain } from "@secateur/run/node/retrain/retrain-settings";
 import { missingFlag, sparsityTwice } from "../errors.ts";
 import type { DataFlags } from "../flags/common-flags.ts";
 import type { InputFlags } from "../flags/input-flags.ts";

@@ -10,13 +10,13 @@ import {
   valueLabel,
 } from "@secateur/run";
 import {
-  type AllocationSettings,
   type DenseSettings,
   type RetrainFlag,
   type RetrainSettings,
-  rateNames,
   retrainFlags,
-} from "@secateur/run/node";
+} from "@secateur/run/node/retrain/retrain-schema";
+import type { AllocationSettings } from "@secateur/run/node/retrain/retrain-settings";
+import { rateNames } from "@secateur/run/node/retrain/training-settings";
 import { type Command, Option } from "commander";
 import { badFlagValue } from "../errors.ts";
 import { collect } from "../flags/common-flags.ts";

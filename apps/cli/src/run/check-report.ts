@@ -2,7 +2,7 @@
 
 import { checkOutput } from "@secateur/formats";
 import { badUsage } from "@secateur/run";
-import { assertInputsThere, assertNotInput, dataPaths } from "@secateur/run/node";
+import { assertInputsThere, assertNotInput, dataPaths } from "@secateur/run/node/check-places";
 import type { Terminal } from "../terminal.ts";
 import { absolutePath } from "./absolute-path.ts";
 

@@ -2,7 +2,10 @@
 import { writeFileAtomic } from "@secateur/formats";
 import { sensitivityText, shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
-import { asksForJobs, assertEnding, layersElsewhere, runSensitivity } from "@secateur/run/node";
+import { assertEnding } from "@secateur/run/node/check-places";
+import { layersElsewhere } from "@secateur/run/node/jobs/layers-elsewhere";
+import { asksForJobs } from "@secateur/run/node/jobs/work-place";
+import { runSensitivity } from "@secateur/run/node/sensitivity/run-sensitivity";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import type { DataFlags } from "../flags/common-flags.ts";
 import { type JobFlags, shownArguments, workFlags } from "../flags/work-flags.ts";

@@ -10,16 +10,11 @@ import {
   resolveOptions,
   type SolverEntry,
 } from "@secateur/run";
-import {
-  assertEnding,
-  assertNotInput,
-  type ColumnSettings,
-  refuseContradictions,
-  runSolve,
-  type SolveDocument,
-  type SolveSpec,
-  solveByColumns,
-} from "@secateur/run/node";
+import { assertEnding, assertNotInput } from "@secateur/run/node/check-places";
+import type { ColumnSettings } from "@secateur/run/node/columns/column-places";
+import { solveByColumns } from "@secateur/run/node/columns/solve-by-columns";
+import { refuseContradictions } from "@secateur/run/node/jobs/work-place";
+import { runSolve, type SolveDocument, type SolveSpec } from "@secateur/run/node/solve/run-solve";
 import { badFlagValue, missingFlag } from "../errors.ts";
 import { solverSettings } from "../flags/solver-flags.ts";
 import type { UnitsFlag } from "../flags/units-flag.ts";

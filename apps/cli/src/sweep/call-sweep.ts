@@ -2,7 +2,10 @@
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { shellCommand } from "@secateur/report/text";
 import { badUsage, sweepBytes } from "@secateur/run";
-import { assertEnding, assertNotInput, dataPaths, runSweep, sweepText, workText } from "@secateur/run/node";
+import { assertEnding, assertNotInput, dataPaths } from "@secateur/run/node/check-places";
+import { workText } from "@secateur/run/node/jobs/work-text";
+import { runSweep } from "@secateur/run/node/sweep/run-sweep";
+import { sweepText } from "@secateur/run/node/sweep/sweep-text";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import { type MethodFlags, methodSettings } from "../flags/method-flags.ts";
 import { shownArguments, workFlags } from "../flags/work-flags.ts";

@@ -13,21 +13,13 @@ import {
   shellCommand,
 } from "@secateur/report/text";
 import { flagWithoutEffect, mapDataPaths } from "@secateur/run";
-import {
-  assertEnding,
-  assertInputsThere,
-  assertNotInput,
-  dataPaths,
-  epochPath,
-  findEncoder,
-  isFinishedRun,
-  optimizerOf,
-  runTrain,
-  type TrainDocument,
-  type TrainSettings,
-  trainDefaults,
-  trainingPath,
-} from "@secateur/run/node";
+import { assertEnding, assertInputsThere, assertNotInput, dataPaths } from "@secateur/run/node/check-places";
+import { findEncoder } from "@secateur/run/node/plugins/find-format";
+import { optimizerOf, trainDefaults } from "@secateur/run/node/retrain/training-settings";
+import { isFinishedRun } from "@secateur/run/node/state/finished-run";
+import { trainingPath } from "@secateur/run/node/state/training-file";
+import { epochPath, runTrain, type TrainDocument } from "@secateur/run/node/train/run-train";
+import type { TrainSettings } from "@secateur/run/node/train/train-settings";
 import { interrupted, missingFlag, stateLeftBehind } from "../errors.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";

@@ -1,14 +1,15 @@
 /** A layer as one convolution of the kernels, on vectors that stay where they are. */
-import type { Pool, Vec } from "@secateur/core";
+import type { Vec } from "@secateur/core";
 import { moveRuns } from "../operators/moving/moves.ts";
 import { fillChannelFactors } from "../operators/normalising.ts";
 import { realOf, type Value } from "../value.ts";
 import type { Layer } from "./joined-layers.ts";
+import type { RunPool } from "./replayed-pool.ts";
 
 /** What a layer runs with. */
 export interface LayerRun {
   readonly values: readonly (Value | undefined)[];
-  readonly pool: Pool;
+  readonly pool: RunPool;
   /** Whether the array of weights may come again. */
   readonly reuse: boolean;
   /** Whether the value that is added may be written over. */
@@ -85,7 +86,7 @@ interface Factors {
 
 function factorsOf(
   { norm, bias }: Layer,
-  { numbersOf, pool }: { numbersOf(slot: number | undefined): Vec; pool: Pool },
+  { numbersOf, pool }: { numbersOf(slot: number | undefined): Vec; pool: RunPool },
 ): Factors {
   const shift = bias === undefined ? undefined : numbersOf(bias);
   if (!norm) return { shift, alpha: none, gamma: none, isScaled: () => false };
@@ -94,7 +95,7 @@ function factorsOf(
   // Statistics and biases change in place, and seldom.
   const read = shift ? [...given, shift] : given;
   const before = read.map((numbers) => numbers.slice().fill(Number.NaN));
-  const [alpha, gamma] = [pool.take(channels), pool.take(channels)];
+  const [alpha, gamma] = [pool.takeLasting(channels), pool.takeLasting(channels)];
   let isIdentity = false;
   return {
     ...{ shift, alpha, gamma },

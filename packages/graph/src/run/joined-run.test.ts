@@ -4,6 +4,7 @@ import {
   type Kernels,
   matrix,
   type Pool,
+  type RunContext,
   referenceElementwise,
   referenceKernels,
   referenceSoftmax,
@@ -123,5 +124,31 @@ describe("runs of one plan in one pool", () => {
       const [found, wanted] = [await model.run!(batch, ctx), await fresh.run!(batch, ctx)];
       expect(found["y"]!.data).toEqual(wanted["y"]!.data);
     }
+  });
+
+  test("keep the factors of a normalisation apart from what other steps write", async () => {
+    // The means have as many numbers as the layer has channels, and nothing reads them when it takes its factors.
+    const nodes = [
+      node("GlobalAveragePool", ["x"], "means"),
+      node("Add", ["x", "means"], "shifted"),
+      node("Conv", ["shifted", "weights"], "sums"),
+      node("BatchNormalization", ["sums", "scale", "bias", "mean", "variance"], "y"),
+    ];
+    const weights = { name: "weights", dtype: "f32", shape: [3, 3, 1, 1], data: numbers(5).subarray(0, 9) } as const;
+    const statistics = [row("scale", 1, 2, 3), row("bias", 3, 2, 1), row("mean", 1, 0, 1), row("variance", 1, 2, 4)];
+    const model = createGraphModel({
+      graph: {
+        ...{ ...graph, nodes, initializers: [weights, ...statistics] },
+        outputs: [{ name: "y", dtype: "f32", shape: ["batch", 3, 2, 2] }],
+      },
+      opsets,
+    });
+    const run = async (seed: number, ctx: RunContext) => {
+      const x = { shape: [1, 3, 2, 2], data: numbers(seed).subarray(0, 12) };
+      return (await model.run!({ size: 1, inputs: { x } }, ctx))["y"]!.data;
+    };
+    const ctx = createRunContext({ kernels });
+    for (const seed of [1, 2, 3])
+      expect(await run(seed, ctx)).toEqual(await run(seed, createRunContext({ kernels: { ...kernels } })));
   });
 });

@@ -12,7 +12,7 @@ import { type Numbers, sizeOf, type Value } from "../value.ts";
 import { bindChain } from "./bound-chain.ts";
 import { bindLayer } from "./bound-layer.ts";
 import { type JoinedPlan, joinedPlan, readByUnit, type Unit } from "./joined-plan.ts";
-import { createRecorder, createRepeater } from "./replayed-pool.ts";
+import { createRecorder, createRepeater, type RunPool } from "./replayed-pool.ts";
 import { applyStep, createOwned, isBorrowed, type Owned, type RunSpec, startValues } from "./steps.ts";
 
 /** What one unit did. */
@@ -156,7 +156,7 @@ const handedOn = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identit
 /** Runs a unit and sets the values that it makes. @returns what does it again on the same vectors, where that is known */
 function runUnit(
   { step, chain, layer }: Unit,
-  run: { spec: RunSpec; pool: Pool; values: (Value | undefined)[]; overwrites: boolean },
+  run: { spec: RunSpec; pool: RunPool; values: (Value | undefined)[]; overwrites: boolean },
 ): (() => void) | undefined {
   const { spec, pool, values, overwrites } = run;
   const { plan, weights } = spec;

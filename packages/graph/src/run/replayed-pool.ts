@@ -1,8 +1,14 @@
 /** Pools that write down what a run takes, and hand it out again in the next one. */
 import type { Pool, Vec } from "@secateur/core";
 
+/** A pool of one run of those that follow each other. */
+export interface RunPool extends Pool {
+  /** Takes a vector whose numbers hold from run to run: nothing else is ever in it, before it is taken or after. */
+  takeLasting(length: number): Vec;
+}
+
 /** A pool that writes down what is taken from it. */
-export interface Recorder extends Pool {
+export interface Recorder extends RunPool {
   /** Every vector that was taken. */
   readonly all: ReadonlySet<Vec>;
   /** A unit of the run begins. */
@@ -14,7 +20,7 @@ export interface Recorder extends Pool {
 }
 
 /** A pool that hands out what was taken before. */
-export interface Repeater extends Pool {
+export interface Repeater extends RunPool {
   /** A unit begins that took these. */
   begin(taken: readonly Vec[]): void;
   /** Whether all of it was taken, and nothing else. */
@@ -28,6 +34,11 @@ export function createRecorder(pool: Pool): Recorder {
   const free = new Map<number, Vec[]>();
   const all = new Set<Vec>();
   let now: Vec[] = [];
+  const wrote = (vector: Vec): Vec => {
+    all.add(vector);
+    now.push(vector);
+    return vector;
+  };
   return {
     kernels: pool.kernels,
     dtype: pool.dtype,
@@ -36,12 +47,9 @@ export function createRecorder(pool: Pool): Recorder {
       now = [];
     },
     taken: (): readonly Vec[] => now,
-    take(length: number): Vec {
-      const vector = free.get(length)?.pop() ?? pool.take(length);
-      all.add(vector);
-      now.push(vector);
-      return vector;
-    },
+    take: (length: number): Vec => wrote(free.get(length)?.pop() ?? pool.take(length)),
+    // One that is free now belongs to units before this one, which write to it in the next run.
+    takeLasting: (length: number): Vec => wrote(pool.take(length)),
     give(vector: Vec): void {
       const list = free.get(vector.length);
       if (list) list.push(vector);
@@ -60,6 +68,14 @@ export function createRecorder(pool: Pool): Recorder {
 export function createRepeater(pool: Pool): Repeater {
   let [left, next]: [readonly Vec[], number] = [[], 0];
   const other: Vec[] = [];
+  const take = (length: number): Vec => {
+    const vector = left[next++];
+    if (vector?.length === length) return vector;
+    // The run ends after this unit, which still has to have something to write to.
+    const fresh = pool.take(length);
+    other.push(fresh);
+    return fresh;
+  };
   return {
     kernels: pool.kernels,
     dtype: pool.dtype,
@@ -72,14 +88,8 @@ export function createRepeater(pool: Pool): Repeater {
       for (const vector of other) pool.give(vector);
       other.length = 0;
     },
-    take(length: number): Vec {
-      const vector = left[next++];
-      if (vector?.length === length) return vector;
-      // The run ends after this unit, which still has to have something to write to.
-      const fresh = pool.take(length);
-      other.push(fresh);
-      return fresh;
-    },
+    take,
+    takeLasting: take,
     give(): void {},
     close: () => pool.close(),
   };

@@ -22,7 +22,6 @@ Examples:
 export function addCompareCommand(program: Command, spec: { terminal: Terminal; argv: readonly string[] }): void {
   const command = program
     .command("compare")
-    .summary("prune one network by several methods, side by side")
     .description("Prune a network by every method at every sparsity, and print what each costs. Writes no network.")
     .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format), or a TensorFlow.js model.json");
   command.optionsGroup("What to compare:");

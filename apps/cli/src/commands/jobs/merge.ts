@@ -1,7 +1,9 @@
 /** `secateur merge`: parts of a sweep as the whole. */
 import { checkOutput, writeFileAtomic } from "@secateur/formats";
 import { sweepBytes } from "@secateur/run";
-import { assertEnding, assertNotInput, mergeParts, sweepText } from "@secateur/run/node";
+import { assertEnding, assertNotInput } from "@secateur/run/node/check-places";
+import { mergeParts } from "@secateur/run/node/jobs/merge-parts";
+import { sweepText } from "@secateur/run/node/sweep/sweep-text";
 import type { Command } from "commander";
 import { missingFlag } from "../../errors.ts";
 import { addMessageFlags } from "../../flags/common-flags.ts";
@@ -18,7 +20,6 @@ Example:
 export function addMergeCommand(program: Command, terminal: Terminal): void {
   const command = program
     .command("merge")
-    .summary("put the parts of a sweep together that --shard wrote")
     .description(
       "Check that all parts of one sweep are there, each once, and write what one process would have written.",
     )

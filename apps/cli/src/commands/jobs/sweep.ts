@@ -21,7 +21,6 @@ Examples:
 export function addSweepCommand(program: Command, spec: { terminal: Terminal; argv: readonly string[] }): void {
   const command = program
     .command("sweep")
-    .summary("methods, sparsities, seeds and ridges as one table, on one machine or many")
     .description(
       "Prune a network by every method at every sparsity, with every ridge and seed, and say which stand on the front of accuracy against bytes and milliseconds. Finished runs are kept in the store and never repeated. Writes no network.",
     )

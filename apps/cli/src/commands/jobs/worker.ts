@@ -1,6 +1,6 @@
 /** `secateur worker` and `secateur status`: the machines behind a queue. */
 import { availableParallelism } from "node:os";
-import { runStatus, runWorker, statusText, workerText } from "@secateur/run/node";
+import { runStatus, runWorker, statusText, workerText } from "@secateur/run/node/jobs/run-worker";
 import { type Command, Option } from "commander";
 import { addMessageFlags } from "../../flags/common-flags.ts";
 import { numberParser, wholeParser } from "../../flags/number.ts";
@@ -13,11 +13,10 @@ Examples:
   secateur worker --queue redis://host:6379 --store /shared/store
   SECATEUR_QUEUE=rediss://user:password@host:6380 secateur worker --store /shared/store --jobs 4 --memory 8`;
 
-/** Adds both commands. */
-export function addWorkerCommands(program: Command, terminal: Terminal): void {
+/** Adds `secateur worker`. */
+export function addWorkerCommand(program: Command, terminal: Terminal): void {
   const worker = program
     .command("worker")
-    .summary("make runs that commands with --queue hand out")
     .description(
       "Take runs from a queue and make them, each in a thread, until terminated: then running ones stop at their next safe points and go back to the queue. Runs only what this program and the plugins of its folder define.",
     );
@@ -52,10 +51,11 @@ export function addWorkerCommands(program: Command, terminal: Terminal): void {
     });
     printResult({ terminal, flags, document, text: () => `${document.done} runs made, ${document.failed} failed\n` });
   });
-  const status = program
-    .command("status")
-    .summary("what a queue holds and who serves it")
-    .description("Print how many runs wait in a queue, and what its workers do.");
+}
+
+/** Adds `secateur status`. */
+export function addStatusCommand(program: Command, terminal: Terminal): void {
+  const status = program.command("status").description("Print how many runs wait in a queue, and what its workers do.");
   addQueueFlags(status);
   status.option("--empty", "take out what waits or failed; what runs goes on, and finished work stays in the store");
   addMessageFlags(status, { hasEvents: false });

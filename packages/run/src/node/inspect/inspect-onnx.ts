@@ -1,6 +1,5 @@
 /** What `secateur inspect` says of an ONNX model beside its tensors: what it takes, what it gives, which operators it is made of. */
 import { decodeOnnx, detectFormat, type OnnxGraph, type OnnxValue } from "@secateur/formats";
-import { createGraphModel } from "@secateur/graph";
 import { formatCount, plainText } from "@secateur/report/text";
 
 /** An input or output: an extent is a number, the name of a dimension that varies, or null for one without a name. */
@@ -27,8 +26,9 @@ export interface InspectedGraph {
 }
 
 /** Undefined where the bytes are no ONNX model. Data in other files are not read. @throws what decodeOnnx throws */
-export function inspectOnnx(bytes: Uint8Array, path: string): InspectedGraph | undefined {
+export async function inspectOnnx(bytes: Uint8Array, path: string): Promise<InspectedGraph | undefined> {
   if (detectFormat(bytes) !== "onnx") return undefined;
+  const { createGraphModel } = await import("@secateur/graph");
   const model = decodeOnnx(bytes, path, () => undefined);
   const { inputs, outputs } = model.graph;
   const graph = createGraphModel({ graph: model.graph, opsets: model.opsets, name: path });

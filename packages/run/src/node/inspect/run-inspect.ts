@@ -9,7 +9,7 @@ import { statedOfModel } from "../preprocessing/beside-model.ts";
 import type { Preprocessing } from "../preprocessing/preprocessing.ts";
 import { type CompressedSizes, compressedSizes, sampledSizes } from "./compressed-sizes.ts";
 import { type InspectedGraph, inspectOnnx } from "./inspect-onnx.ts";
-import { inspectTfjs } from "./inspect-tfjs.ts";
+import type { inspectTfjs } from "./inspect-tfjs.ts";
 
 /** One tensor of an inspected model. */
 export interface InspectedTensor {
@@ -69,8 +69,10 @@ export async function runInspect(run: InspectRun): Promise<InspectDocument> {
   if (!isTfjs && engine !== undefined) {
     throw flagWithoutEffect({ flag: "--engine", reason: `${path} is no TensorFlow.js model` });
   }
-  const { format, metadata, notes, tensors, content, sha256 } = isTfjs ? await inspectTfjs(run) : await read(path, cwd);
-  const graph = isTfjs ? undefined : inspectOnnx(content, path);
+  const { format, metadata, notes, tensors, content, sha256 } = isTfjs
+    ? await (await import("./inspect-tfjs.ts")).inspectTfjs(run)
+    : await read(path, cwd);
+  const graph = isTfjs ? undefined : await inspectOnnx(content, path);
   const { preprocessing, labels, problem } = await statedOfModel(path, metadata);
   const said = problem ? [...notes, problem.message] : notes;
   // What is one tensor in the file counts once.

@@ -16,7 +16,6 @@ import {
 import { badUsage, resultGone } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { type JobHost, jobHost } from "./job-host.ts";
-import { jobKinds } from "./job-kinds.ts";
 
 /** What --store, --workers, --queue and --shard say. */
 export interface WorkFlags {
@@ -93,6 +92,7 @@ export async function openWorkPlace(spec: {
     const executor = inThreads({ store, entry, threads: workers, cwd, onRunEvent });
     return { store, executor: async () => executor, ...part, close: () => executor.close() };
   }
+  const { jobKinds } = await import("./job-kinds.ts");
   const host = jobHost({ cwd, session });
   const executor = inProcess({ store, kinds: jobKinds(host), onRunEvent });
   return { store, executor: async () => executor, host, ...part, close: () => host.close() };

@@ -1,8 +1,7 @@
 /** Packed networks read as checkpoints, so that whatever reads a checkpoint reads them. */
 import { isPruneError, PruneError } from "@secateur/core";
 import type { Checkpoint } from "@secateur/formats";
-import { decodePacked, type PackedModel } from "@secateur/runtime";
-import { namedTensors } from "./network-graph.ts";
+import type { PackedModel } from "@secateur/runtime";
 
 /** Whether bytes begin as a .secateur file does. */
 export function isPacked(bytes: Uint8Array): boolean {
@@ -11,6 +10,8 @@ export function isPacked(bytes: Uint8Array): boolean {
 
 /** A packed network. @param path - for messages @throws what `decodePacked` throws, with the path in front */
 export async function readPacked(bytes: Uint8Array, path: string): Promise<PackedModel> {
+  // Most checkpoints are not packed: what unpacks them is loaded for those that are.
+  const { decodePacked } = await import("@secateur/runtime");
   return await decodePacked(bytes).catch((cause: unknown) => {
     if (!isPruneError(cause)) throw cause;
     const { code, message, fault, details } = cause;
@@ -26,6 +27,7 @@ export async function readPacked(bytes: Uint8Array, path: string): Promise<Packe
  */
 export async function packedCheckpoint(bytes: Uint8Array, path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await readPacked(bytes, path);
+  const { namedTensors } = await import("./network-graph.ts");
   return {
     format: "secateur",
     tensors: namedTensors(tensors),
