@@ -5,7 +5,7 @@
  * the processors that it had) and without what the command does beside jobs, which is measured in one process, where jobs are made one after the other.
  */
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -126,7 +126,9 @@ try {
     });
   }
   if (values.what.includes("compare")) {
-    const model = networkPath(undefined);
+    // A comparison keeps its state beside the model.
+    const model = join(folder, "mlpnet.safetensors");
+    await copyFile(networkPath(undefined), model);
     await measure({
       ...{ name: "compare of 12 runs", jobs: 12 },
       argv: [
