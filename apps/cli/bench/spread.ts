@@ -1,77 +1,48 @@
 /**
  * A comparison of 12 runs and a layer-wise run of 40 layers on a queue with 1, 2 and 4 workers, beside the same commands in one process:
- * `node apps/cli/bench/spread.ts [--what compare,layers] [--workers 1,2,4] [--size 256]`. Says wall time, overhead a job (wall time less that of one process over the processors
- * that it had), bytes through the queue, and whether the outputs are the same bytes.
+ * `node apps/cli/bench/spread.ts [--what compare,layers] [--workers 1,2,4] [--size 64] [--limit 120]`, `size` being the width of the 40 layers. Prints wall time, what computing the jobs took, the
+ * overhead a job, bytes through the queue, the peak memory of every process, and whether the outputs are the same bytes. Overhead is what is left of the wall time without computing (over
+ * the processors that it had) and without what the command does beside jobs, which is measured in one process, where jobs are made one after the other.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { encodeSafetensors } from "@secateur/formats";
+import { decodeJson, type JobRecord, openStore } from "@secateur/jobs";
 import { createNetwork } from "@secateur/nn";
 import { namedArchitecture } from "@secateur/run/node";
 import { networkPath } from "./bench-network.ts";
+import { printTable } from "./print.ts";
+import { main, runNode, startServer, startWorkers, type Taken } from "./spread-processes.ts";
 
 const { values } = parseArgs({
   options: {
     what: { type: "string", default: "compare,layers" },
     workers: { type: "string", default: "1,2,4" },
-    size: { type: "string", default: "256" },
+    size: { type: "string", default: "64" },
+    limit: { type: "string", default: "120" },
   },
 });
-const main = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "secateur-spread-"));
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
-/** Runs a command to its end, each on one thread of kernels. @returns seconds of wall time, and what it printed */
-async function run(argv: readonly string[]): Promise<{ seconds: number; stdout: string }> {
-  const started = performance.now();
-  const child = spawn(process.execPath, [main, ...argv, "--threads", "1"], { stdio: ["ignore", "pipe", "inherit"] });
-  let stdout = "";
-  child.stdout.on("data", (piece) => {
-    stdout += String(piece);
-  });
-  const code = await new Promise((resolve) => child.once("exit", resolve));
-  if (code !== 0) throw new Error(`exit code ${code}: ${argv.join(" ")}`);
-  return { seconds: (performance.now() - started) / 1000, stdout };
+/** Runs a command to its end, on one thread of kernels. */
+async function run(argv: readonly string[]): Promise<Taken> {
+  return await runNode([main, ...argv, "--threads", "1"], { limit: Number(values.limit) });
 }
 
-/** A redis-server of its own, and the bytes that came into it and went out. */
-async function startServer(): Promise<{ url: string; traffic(): number; stop(): void }> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  const child = spawn("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""], { stdio: "pipe" });
-  await new Promise<void>((resolve) =>
-    child.stdout.on("data", (text) => String(text).includes("Ready to accept") && resolve()),
-  );
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    traffic() {
-      const info = execFileSync("redis-cli", ["-p", `${port}`, "info", "stats"], { encoding: "utf8" });
-      const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1]);
-      return field("total_net_input_bytes") + field("total_net_output_bytes");
-    },
-    stop: () => void child.kill("SIGKILL"),
-  };
-}
-
-/** A worker that says when it is ready. */
-async function worker(queue: readonly string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [main, "worker", ...queue, "--jobs", "1"], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  await new Promise<void>((resolve) => {
-    child.stderr.on("data", (text) => String(text).includes("ready") && resolve());
-    child.once("exit", () => resolve());
-  });
-  return child;
+/** Seconds that the jobs of a store took together. */
+async function computing(place: string): Promise<number> {
+  const store = await openStore(place, { make: false });
+  let sum = 0;
+  for (const { name } of await store.list("results")) {
+    sum += (decodeJson((await store.read(name))!) as unknown as JobRecord).ms;
+  }
+  return sum / 1000;
 }
 
 /** A network of 40 layers, as it is initialised: what is measured does not depend on what it knows. */
@@ -85,87 +56,115 @@ async function fortyLayers(): Promise<string> {
   return path;
 }
 
+const table: (string | undefined)[][] = [];
+
 async function measure(spec: {
   name: string;
   jobs: number;
   argv: readonly string[];
   hash: (stdout: string) => Promise<string>;
-}) {
+}): Promise<void> {
   const { name, jobs, argv, hash } = spec;
+  const place = (setting: string): string => join(folder, `${name} ${setting}`.replaceAll(" ", "-"), "store");
   const alone = await run(argv);
   const expected = await hash(alone.stdout);
-  say(`${name}: in one process ${alone.seconds.toFixed(1)} s`);
+  const same = async ({ stdout }: Taken): Promise<string> => ((await hash(stdout)) === expected ? "same" : "OTHER");
+  table.push([`${name}, one process`, alone.seconds.toFixed(1)]);
+  const apart = await run([...argv, "--workers", "1", "--store", place("alone")]);
+  const computed = await computing(place("alone"));
+  const beside = apart.seconds - computed;
+  table.push([
+    ...[`${name}, jobs of one process`, apart.seconds.toFixed(1), computed.toFixed(1), undefined, undefined],
+    ...[mebibytes(apart.peak), undefined, await same(apart)],
+  ]);
   for (const count of values.workers.split(",").map(Number)) {
+    const setting = `${name}, ${count} workers`;
     const server = await startServer();
-    const store = await mkdtemp(join(folder, "store-"));
-    const queue = ["--queue", server.url, "--store", join(store, "store")];
-    const workers = await Promise.all(Array.from({ length: count }, () => worker(queue)));
-    const before = server.traffic();
-    const { seconds, stdout } = await run([...argv, ...queue]);
-    const bytes = (server.traffic() - before) / jobs;
-    const same = (await hash(stdout)) === expected ? "the same bytes" : "OTHER BYTES";
-    const over = seconds - alone.seconds / Math.min(count, availableParallelism());
-    say(
-      `  ${count} workers: ${seconds.toFixed(1)} s, ${((1000 * over) / jobs).toFixed(0)} ms a job beside the work, ${bytes.toFixed(0)} bytes a job through the queue, ${same}`,
-    );
-    for (const one of workers) one.kill("SIGTERM");
-    await Promise.all(workers.map((one) => new Promise((resolve) => one.once("exit", resolve))));
+    const queue = ["--queue", server.url, "--store", place(setting)];
+    const workers = await startWorkers(count, [...queue, "--jobs", "1"]);
+    const before = (await server.taken()).traffic;
+    try {
+      const taken = await run([...argv, ...queue]);
+      const bytes = ((await server.taken()).traffic - before) / jobs;
+      const sum = await computing(place(setting));
+      const over = taken.seconds - beside - sum / Math.min(count, availableParallelism());
+      table.push([
+        ...[setting, taken.seconds.toFixed(1), sum.toFixed(1), ((1000 * over) / jobs).toFixed(0), bytes.toFixed(0)],
+        ...[mebibytes(taken.peak), (await workers.end()).map(mebibytes).join(" "), await same(taken)],
+      ]);
+    } catch (error) {
+      await workers.end();
+      table.push([setting, (error as Error).message]);
+    }
     server.stop();
+    say(table.at(-1)!.join(" | "));
   }
 }
 
-if (values.what.includes("layers")) {
-  const out = join(folder, "out.safetensors");
-  await measure({
-    ...{ name: "layers of 40", jobs: 40 },
-    argv: [
-      "prune",
-      await fortyLayers(),
-      "--data",
-      "mnist",
-      "--solver",
-      "layerwise",
-      "--inputs",
-      "parallel",
-      "--layer-allocation",
-      "uniform",
-      ...["--sparsity", "0.7", "--calibration", "1024", "--out", out, "--force", "--quiet"],
+try {
+  if (values.what.includes("layers")) {
+    const out = join(folder, "out.safetensors");
+    await measure({
+      ...{ name: "layers of 40", jobs: 40 },
+      argv: [
+        "prune",
+        await fortyLayers(),
+        "--data",
+        "mnist",
+        "--solver",
+        "layerwise",
+        "--inputs",
+        "parallel",
+        "--layer-allocation",
+        "uniform",
+        ...["--sparsity", "0.7", "--calibration", "1024", "--out", out, "--force", "--quiet"],
+      ],
+      hash: async () =>
+        createHash("sha256")
+          .update(await readFile(out))
+          .digest("hex"),
+    });
+  }
+  if (values.what.includes("compare")) {
+    // A comparison keeps its state beside the model.
+    const model = join(folder, "mlpnet.safetensors");
+    await copyFile(networkPath(undefined), model);
+    await measure({
+      ...{ name: "compare of 12 runs", jobs: 12 },
+      argv: [
+        "compare",
+        model,
+        "--data",
+        "mnist",
+        "--solvers",
+        "magnitude,woodfisher,cbs,chita",
+        "--sparsities",
+        "0.5,0.8,0.9",
+        "--examples",
+        "500",
+        "--json",
+      ],
+      // Times differ, results do not.
+      hash: async (stdout) =>
+        createHash("sha256")
+          .update(JSON.stringify(withoutTimes(JSON.parse(stdout))))
+          .digest("hex"),
+    });
+  }
+} finally {
+  printTable(
+    [
+      ...["setting", "wall s", "computing s", "overhead ms a job", "queue bytes a job"],
+      ...["command MiB", "workers MiB", "output"],
     ],
-    hash: async () =>
-      createHash("sha256")
-        .update(await readFile(out))
-        .digest("hex"),
-  });
-}
-if (values.what.includes("compare")) {
-  const model = networkPath(undefined);
-  await measure({
-    ...{ name: "compare of 12 runs", jobs: 12 },
-    argv: [
-      "compare",
-      model,
-      "--data",
-      "mnist",
-      "--solvers",
-      "magnitude,woodfisher,cbs,chita",
-      "--sparsities",
-      "0.5,0.8,0.9",
-      "--examples",
-      "500",
-      "--json",
-    ],
-    // Times and the order of keys differ, results do not.
-    hash: async (stdout) =>
-      createHash("sha256")
-        .update(JSON.stringify(withoutTimes(JSON.parse(stdout))))
-        .digest("hex"),
-  });
+    table,
+  );
+  await rm(folder, { recursive: true, force: true });
 }
 
 function withoutTimes(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutTimes);
   if (typeof value !== "object" || value === null) return value;
   const kept = Object.entries(value).filter(([key]) => !/Ms$|^(work|peakMemoryBytes|sharesGradients)$/.test(key));
-  // Results of jobs have their keys in order.
-  return Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, one]) => [key, withoutTimes(one)]));
+  return Object.fromEntries(kept.map(([key, one]) => [key, withoutTimes(one)]));
 }

@@ -14,11 +14,23 @@ export function blockUnits(step: usize, begin: u32, end: u32): void {
   for (let unit = begin; unit < end; unit++) {
     const range = unit % ranges, tile = unit / ranges % tiles, image = unit / ranges / tiles;
     const first = tile * vectors / tiles, count = (tile + 1) * vectors / tiles - first;
-    const from = range * blocks / ranges, to = (range + 1) * blocks / ranges;
-    if (count == 3) block3(step, image, first, from, to);
-    else if (count == 2) block2(step, image, first, from, to);
-    else block1(step, image, first, from, to);
+    blockVectors(count, step, image, first, range * blocks / ranges, (range + 1) * blocks / ranges);
   }
+}
+
+/** All positions of an image by blocks `from` to `to` - 1 of four outputs. */
+export function blockOutputs(step: usize, image: u32, from: u32, to: u32): void {
+  const tiles = word(step, 14), vectors = word(step, 13);
+  for (let tile: u32 = 0; tile < tiles; tile++) {
+    const first = tile * vectors / tiles;
+    blockVectors((tile + 1) * vectors / tiles - first, step, image, first, from, to);
+  }
+}
+
+function blockVectors(count: u32, step: usize, image: u32, first: u32, from: u32, to: u32): void {
+  if (count == 3) block3(step, image, first, from, to);
+  else if (count == 2) block2(step, image, first, from, to);
+  else block1(step, image, first, from, to);
 }
 
 function block3(step: usize, image: u32, first: u32, from: u32, to: u32): void { blockTile(3, step, image, first, from, to); }

@@ -6,6 +6,7 @@ import { depthwiseUnits } from "./depthwise";
 import { affineUnits, binaryUnits, unaryUnits } from "./elementwise";
 import { gatherUnits } from "./gather";
 import { matrixUnits } from "./matrix-product";
+import { pairedUnits } from "./paired";
 import { meanUnits, poolUnits } from "./pooling";
 import { layerNormUnits, reduceUnits, softmaxUnits } from "./rows";
 import { sparseUnits } from "./sparse-planes";
@@ -33,6 +34,7 @@ function perform(step: usize, begin: u32, end: u32): void {
     case 15: gatherUnits(step, begin, end); break;
     case 16: reduceUnits(step, begin, end); break;
     case 17: depthwiseUnits(step, begin, end); break;
+    case 18: pairedUnits(step, begin, end); break;
     default: unreachable();
   }
 }

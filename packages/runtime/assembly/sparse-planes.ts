@@ -24,19 +24,31 @@ export function sparseUnits(step: usize, begin: u32, end: u32): void {
   for (let unit = begin; unit < end; unit++) {
     const range = unit % ranges, tile = unit / ranges % tiles, image = unit / ranges / tiles;
     const first = tile * vectors / tiles, count = (tile + 1) * vectors / tiles - first;
-    const from = range * outputs / ranges, to = (range + 1) * outputs / ranges;
-    switch (count) {
-      case 10: sparse10(step, image, first, from, to); break;
-      case 9: sparse9(step, image, first, from, to); break;
-      case 8: sparse8(step, image, first, from, to); break;
-      case 7: sparse7(step, image, first, from, to); break;
-      case 6: sparse6(step, image, first, from, to); break;
-      case 5: sparse5(step, image, first, from, to); break;
-      case 4: sparse4(step, image, first, from, to); break;
-      case 3: sparse3(step, image, first, from, to); break;
-      case 2: sparse2(step, image, first, from, to); break;
-      default: sparse1(step, image, first, from, to); break;
-    }
+    sparseVectors(count, step, image, first, range * outputs / ranges, (range + 1) * outputs / ranges);
+  }
+}
+
+/** All positions of an image by outputs `from` to `to` - 1. */
+export function sparseOutputs(step: usize, image: u32, from: u32, to: u32): void {
+  const tiles = word(step, 14), vectors = word(step, 13);
+  for (let tile: u32 = 0; tile < tiles; tile++) {
+    const first = tile * vectors / tiles;
+    sparseVectors((tile + 1) * vectors / tiles - first, step, image, first, from, to);
+  }
+}
+
+function sparseVectors(count: u32, step: usize, image: u32, first: u32, from: u32, to: u32): void {
+  switch (count) {
+    case 10: sparse10(step, image, first, from, to); break;
+    case 9: sparse9(step, image, first, from, to); break;
+    case 8: sparse8(step, image, first, from, to); break;
+    case 7: sparse7(step, image, first, from, to); break;
+    case 6: sparse6(step, image, first, from, to); break;
+    case 5: sparse5(step, image, first, from, to); break;
+    case 4: sparse4(step, image, first, from, to); break;
+    case 3: sparse3(step, image, first, from, to); break;
+    case 2: sparse2(step, image, first, from, to); break;
+    default: sparse1(step, image, first, from, to); break;
   }
 }
 

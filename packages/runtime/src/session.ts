@@ -21,7 +21,7 @@ export interface LoadOptions {
   readonly maxMemoryBytes?: number;
 }
 
-/** Time of one operator. */
+/** Time of one operator, or of two that run together, named "first + second" with what the second one is. */
 export interface OperatorTime {
   readonly name: string;
   readonly op: string;
@@ -204,12 +204,18 @@ function profileSteps(plan: Plan, kernels: KernelExports, runs: number): readonl
       if (operator >= 0) times[operator]![run]! += performance.now() - before;
     });
   }
-  return plan.operators.map(({ name, op, kernel }, o) => ({
-    name,
-    op,
-    ...(kernel ? { kernel } : {}),
-    ms: times[o]!.sort()[runs >> 1]!,
-  }));
+  const joined = new Map(
+    plan.steps.flatMap(({ operator, joined: first }) => (first === undefined ? [] : [[operator, first] as const])),
+  );
+  const inside = new Set(joined.values());
+  return plan.operators.flatMap(({ name, op, kernel }, o): OperatorTime[] => {
+    // An operator that runs together with the next is told with it.
+    if (inside.has(o)) return [];
+    const before = joined.get(o);
+    const whole = before === undefined ? name : `${plan.operators[before]!.name} + ${name}`;
+    const ms = times[o]!.sort()[runs >> 1]!;
+    return [{ name: whole, op, ...(kernel ? { kernel } : {}), ms }];
+  });
 }
 
 function makeMemory(bytes: number, shared: boolean): WebAssembly.Memory {

@@ -2,7 +2,7 @@
 import { isPruneError, type RunEvent } from "@secateur/core";
 import { notReproduced, unknownKind } from "../errors.ts";
 import type { Store } from "../store/store.ts";
-import { decodeJson, encodeJson, type Json } from "./canonical-json.ts";
+import { decodeJson, encodeInOrder, encodeJson, type Json } from "./canonical-json.ts";
 import { contentJson, type Hash, hashOf, type Job, type JobContent, type JobRecord } from "./job.ts";
 
 /** What a job works with. */
@@ -79,7 +79,7 @@ export async function performJob(
   const started = performance.now();
   const { result, measured = {} } = await kind(job.content, around);
   const ms = performance.now() - started;
-  const bytes = encodeJson(result);
+  const bytes = encodeInOrder(result);
   // Somebody may have finished it meanwhile, where a lock was lost: the same bytes, or something is wrong.
   const other = await findRecord(store, job.id);
   if (other && other.result !== hashOf(bytes)) {

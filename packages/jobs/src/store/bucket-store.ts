@@ -67,6 +67,12 @@ export async function openBucketStore(place: string, { make = true }: { make?: b
   return {
     ...{ place, id, put, get, read, write },
     putFile: async (path) => put(await readFile(path)),
+    linkFile: async () => undefined,
+    async putPieces(pieces) {
+      const all: Uint8Array[] = [];
+      for await (const piece of pieces) all.push(piece.slice());
+      return await put(Buffer.concat(all));
+    },
     view: (files) => downloaded({ id, files, get }),
     list: (folder) =>
       tried("read", async () => {

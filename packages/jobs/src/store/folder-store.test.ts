@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import type { PathLike } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -45,6 +45,35 @@ describe("a folder store", () => {
     await writeFile(path, bytes);
     expect(await store.putFile(path)).toBe(hashOf(bytes));
     expect(Buffer.from(await store.get(hashOf(bytes)))).toEqual(Buffer.from(bytes));
+  });
+
+  test("keeps a file where it lies, and notices that it was changed there", async () => {
+    const store = await testStore();
+    const path = join(await testFolder(), "file");
+    await writeFile(path, bytes);
+    const hash = await store.linkFile(path);
+    expect(hash).toBe(hashOf(bytes));
+    expect((await stat(path)).nlink).toBe(2);
+    expect(await store.linkFile(path)).toBe(hash);
+    await writeFile(path, "other bytes");
+    await expect(store.get(hashOf(bytes))).rejects.toMatchObject({ code: "ERR_BLOB_DAMAGED" });
+    // Another name for a file is not the file.
+    await symlink(path, `${path}-2`);
+    expect(await store.linkFile(`${path}-2`)).toBeUndefined();
+    expect((await readdir(store.place)).filter((name) => name.startsWith("tmp-"))).toEqual([]);
+  });
+
+  test("keeps what comes in pieces as it keeps it whole, and nothing of what breaks off", async () => {
+    const store = await testStore();
+    const pieces = async function* (fails: boolean): AsyncGenerator<Uint8Array> {
+      yield bytes.subarray(0, 3);
+      if (fails) throw new Error("no more");
+      yield bytes.subarray(3);
+    };
+    for (const _ of [1, 2]) expect(await store.putPieces(pieces(false))).toBe(hashOf(bytes));
+    expect(Buffer.from(await store.get(hashOf(bytes)))).toEqual(Buffer.from(bytes));
+    await expect(store.putPieces(pieces(true))).rejects.toThrow("no more");
+    expect((await readdir(store.place)).filter((name) => name.startsWith("tmp-"))).toEqual([]);
   });
 
   test("refuses damaged bytes, and takes the right ones in their place", async () => {

@@ -1,7 +1,7 @@
 /** A store in a folder, which may be on a disk that many machines mount. */
 import { createHash, randomUUID } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isPruneError } from "@secateur/core";
 import { blobDamaged, blobMissing, noStore, notAStore, storeFailed, storeNotMade } from "../errors.ts";
@@ -38,6 +38,12 @@ export async function openFolderStore(place: string, { make = true }: { make?: b
     ...{ place, id },
     put: (bytes) => keep(hashOf(bytes), (temporary) => writeFile(temporary, bytes, { flag: "wx" })),
     putFile: async (path) => keep(await hashFile(path), (temporary) => copyFile(path, temporary)),
+    async linkFile(path) {
+      // Asked first: hashing a large file takes its time.
+      if (!(await canLink({ path, place }))) return undefined;
+      return await keep(await hashFile(path), (temporary) => link(path, temporary));
+    },
+    putPieces: (pieces) => keepPieces({ pieces, place, blob }),
     async get(hash) {
       const bytes = await readOrNothing(blob(hash), place);
       if (bytes === undefined) throw blobMissing(place, hash);
@@ -142,7 +148,8 @@ async function isThere(path: string): Promise<boolean> {
 
 async function hashFile(path: string): Promise<Hash> {
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
+  // Larger pieces than usual: most of the time would go into asking for them.
+  for await (const piece of createReadStream(path, { highWaterMark: 2 ** 22 })) hash.update(piece as Uint8Array);
   return hash.digest("hex");
 }
 
@@ -172,6 +179,46 @@ async function linkFolder(spec: {
     throw isPruneError(error) ? error : explainWrite(place, error);
   } finally {
     await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+/** Whether the store's disk has the file under another name as well. A symbolic link would be linked as such: it points elsewhere on other machines. */
+async function canLink({ path, place }: { path: string; place: string }): Promise<boolean> {
+  if (!(await lstat(path)).isFile()) return false;
+  const temporary = join(place, `tmp-${randomUUID()}`);
+  const isLinked = await link(path, temporary).then(
+    () => true,
+    () => false,
+  );
+  await rm(temporary, { force: true });
+  return isLinked;
+}
+
+/** Writes pieces as they come; only then their hash is known, and so the blob's name. */
+async function keepPieces(spec: {
+  pieces: AsyncIterable<Uint8Array>;
+  place: string;
+  blob: (hash: Hash) => string;
+}): Promise<Hash> {
+  const { pieces, place, blob } = spec;
+  const temporary = join(place, `tmp-${randomUUID()}`);
+  const hash = createHash("sha256");
+  try {
+    const file = await open(temporary, "wx").catch((error) => Promise.reject(explainWrite(place, error)));
+    try {
+      for await (const piece of pieces) {
+        hash.update(piece);
+        await file.writeFile(piece).catch((error) => Promise.reject(explainWrite(place, error)));
+      }
+    } finally {
+      await file.close();
+    }
+    const name = hash.digest("hex");
+    if (!(await isThere(blob(name))))
+      await writeWhole({ path: blob(name), place, fill: (other) => rename(temporary, other) });
+    return name;
+  } finally {
+    await rm(temporary, { force: true });
   }
 }
 

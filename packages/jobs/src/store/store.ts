@@ -1,6 +1,6 @@
 /**
  * Where jobs leave their bytes: blobs, which are named by their hash and never change, and small records by name (which result a job has, which
- * workers there are). A folder that all machines mount is one; an S3-compatible service takes an object with these eight methods.
+ * workers there are). A folder that all machines mount is one; an S3-compatible service takes an object with these ten methods.
  */
 import type { Hash } from "../job/job.ts";
 
@@ -14,6 +14,14 @@ export interface Store {
   put(bytes: Uint8Array): Promise<Hash>;
   /** Keeps a file's bytes without holding them in memory. */
   putFile(path: string): Promise<Hash>;
+  /**
+   * Keeps a file where it lies, without a second copy of its bytes: who changes it in place damages the blob, which is found when it is next opened.
+   *
+   * @returns undefined where the store lies elsewhere, or its disk has no links
+   */
+  linkFile(path: string): Promise<Hash | undefined>;
+  /** Keeps what comes piece by piece, which may be more than memory holds. What the pieces throw is thrown. */
+  putPieces(pieces: AsyncIterable<Uint8Array>): Promise<Hash>;
   /** The bytes, checked against their hash. @throws ERR_BLOB_MISSING, ERR_BLOB_DAMAGED (such bytes are moved aside) */
   get(hash: Hash): Promise<Uint8Array>;
   /**

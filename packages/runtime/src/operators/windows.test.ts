@@ -58,6 +58,27 @@ const cases: readonly (readonly [string, Case])[] = [
     },
   ],
   [
+    "3 x 3 at every position, one window a channel",
+    {
+      channels: 5,
+      outputs: 5,
+      side: [9, 11],
+      window: [3, 3],
+      strides: [1, 1],
+      pads: [1, 1, 1, 1],
+      group: 5,
+      images: 2,
+    },
+  ],
+  [
+    "the same over the shortest rows, and no border",
+    { channels: 3, outputs: 3, side: [4, 6], window: [3, 3], strides: [1, 1], pads: [0, 0, 0, 0], group: 3 },
+  ],
+  [
+    "the same that give one row",
+    { channels: 3, outputs: 3, side: [3, 8], window: [3, 3], strides: [1, 1], pads: [0, 1, 0, 1], group: 3 },
+  ],
+  [
     "the same where rows end with the image",
     { channels: 4, outputs: 4, side: [8, 8], window: [3, 3], strides: [2, 2], pads: [0, 0, 1, 1], group: 4 },
   ],

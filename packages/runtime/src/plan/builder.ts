@@ -1,5 +1,6 @@
 /** The steps of a network while it is planned: what runs, on which memory, with which constants. Places are known only at the end. */
 import { kernels } from "./kernel-numbers.ts";
+import { pairSteps } from "./pair-steps.ts";
 import { flatRegion, geometryOf, originOf, type PlaneShape, planeRegion, type Region } from "./region.ts";
 import { matrixOf, productOf, type Value } from "./value.ts";
 
@@ -16,6 +17,10 @@ export interface Step {
   readonly work: number;
   /** Place of its operator; -1 for what belongs to none. */
   readonly operator: number;
+  /** Place of the operator before it that it runs, too. */
+  readonly joined?: number;
+  /** What it reads plane by plane: each plane of `writes` from the same plane of this alone. */
+  readonly readsPlanewise?: Region;
 }
 
 /** Numbers that are written when the network is loaded and only read from then on. */
@@ -73,6 +78,8 @@ export interface Draft extends Builder {
   begin(operator: number): void;
   /** Makes one mask for all regions of one geometry; to be called once everything is planned. */
   prepareMasks(): void;
+  /** Lets steps run in pairs where that keeps what is between them in the cache; to be called before masks are made. */
+  pair(): void;
 }
 
 export function createDraft(threads: number): Draft {
@@ -83,6 +90,14 @@ export function createDraft(threads: number): Draft {
   const masks = new Map<string, Constant>();
   const shared = new Map<Float32Array, Map<string, unknown>>();
   let current = -1;
+  const useRegions = (s: number): void => {
+    const { reads, writes } = steps[s]!;
+    for (const region of [...reads, writes]) {
+      regions.add(region);
+      region.first = Math.min(region.first, s);
+      region.last = Math.max(region.last, s);
+    }
+  };
 
   const builder: Draft = {
     threads,
@@ -101,13 +116,18 @@ export function createDraft(threads: number): Draft {
       current = operator;
     },
     step(step) {
-      const index = steps.length;
-      for (const region of [...step.reads, step.writes]) {
-        regions.add(region);
-        region.first = Math.min(region.first, index);
-        region.last = Math.max(region.last, index);
-      }
       steps.push({ ...step, operator: current });
+      useRegions(steps.length - 1);
+    },
+    pair() {
+      const pairs = pairSteps(steps, builder);
+      if (pairs.length === steps.length) return;
+      steps.splice(0, steps.length, ...pairs);
+      for (const region of regions) {
+        region.first = Number.POSITIVE_INFINITY;
+        region.last = -1;
+      }
+      for (let s = 0; s < steps.length; s++) useRegions(s);
     },
     constant(bytes, write) {
       const made: Constant = { bytes, write, address: 0 };

@@ -19,6 +19,7 @@ export const kernels = {
   gather: 15,
   reduce: 16,
   depthwise: 17,
+  paired: 18,
 } as const;
 
 /** Positions of planes that one output, or a block of four, holds in registers. */

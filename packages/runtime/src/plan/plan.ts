@@ -69,6 +69,7 @@ export function makePlan(model: PackedModel, options: PlanOptions): Plan {
     assertOutput(output, value.dims, batch);
     return { name: output.name, dims: value.dims, region: draft.flat(value) };
   });
+  draft.pair();
   for (const { region } of outputs) region.last = Number.POSITIVE_INFINITY;
   draft.prepareMasks();
 

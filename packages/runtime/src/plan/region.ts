@@ -24,6 +24,8 @@ export interface PlaneShape {
   /** Zeros that some reader needs around the image, in rows and columns. Grows while the network is planned. */
   marginY: number;
   marginX: number;
+  /** Planes that have memory, where steps use some at a time; else all. */
+  held?: number;
 }
 
 /** A piece of memory and when it is in use, in numbers of steps. */
@@ -113,7 +115,8 @@ const slack = 64;
 export function bytesOf({ count, planes }: Region): number {
   if (!planes) return 4 * (Math.ceil(count / 16) * 16 + slack);
   const { stride, lead, plane } = geometryOf(planes);
-  return 4 * (planes.images * planes.channels * plane + lead + stride + slack);
+  const held = planes.held ?? planes.images * planes.channels;
+  return 4 * (held * plane + lead + stride + slack);
 }
 
 /** Regions of one key keep their zeros in the same places, so that one may follow another in the same memory. */

@@ -1,20 +1,10 @@
 /** Where the shards of the columns are: in this process, in threads of it, or with the workers of a queue. */
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { freemem, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { aborted } from "@secateur/core";
-import { encodeNpyHeader } from "@secateur/formats";
-import {
-  type Brought,
-  type Hash,
-  isMemberLost,
-  type JobOutcome,
-  type Meeting,
-  openMeeting,
-  type Store,
-  startPlan,
-} from "@secateur/jobs";
+import { type Brought, isMemberLost, type JobOutcome, type Meeting, openMeeting, startPlan } from "@secateur/jobs";
 import {
   type ColumnShard,
   columnShard,
@@ -28,6 +18,7 @@ import { jobPackages } from "../jobs/job-packages.ts";
 import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
 import { columnsJob, mostResident, peakMemory, peakMethod } from "./columns-kind.ts";
 import { type NpyColumns, openNpyColumns } from "./npy-columns.ts";
+import { rowStorer } from "./stored-rows.ts";
 
 /** How columns are spread. */
 export interface ColumnSettings {
@@ -134,6 +125,7 @@ async function solveElsewhere<T>(
     undo.push(() => meeting.close());
     const packages = await jobPackages({ session, found: [], data: "npy:", cwd });
     const local = isQueued ? {} : { paths, residentBytes: Math.min(mostResident, freemem() / 2 / ranges.length) };
+    const storeRows = rowStorer({ store: place.store, source, signal });
     const jobs = [];
     for (const [index, { from, to }] of ranges.entries()) {
       const settings = {
@@ -148,8 +140,8 @@ async function solveElsewhere<T>(
         ...local,
         ...(memoryBytes === undefined ? {} : { residentBytes: memoryBytes }),
       };
-      const rows = isQueued ? { rows: await storeColumns({ store: place.store, source, signal, from, to }) } : {};
-      jobs.push(columnsJob(settings, { packages, ...rows }));
+      const { rows, ...first } = isQueued ? await storeRows({ from, to }) : { rows: [] };
+      jobs.push(columnsJob({ ...settings, ...first }, { packages, rows }));
     }
     const executor = await place.executor(jobs);
     const outcomes = [...startPlan({ jobs, store: place.store, executor, signal }).values()];
@@ -167,37 +159,6 @@ async function solveElsewhere<T>(
     }
   } finally {
     for (const one of undo.reverse()) await Promise.resolve(one()).catch(() => {});
-  }
-}
-
-/** Puts the columns of a shard into the store, as an .npy file of their own, so that a worker fetches and checks no others. */
-async function storeColumns(spec: {
-  store: Store;
-  source: NpyColumns;
-  signal: AbortSignal;
-  from: number;
-  to: number;
-}): Promise<Hash> {
-  const { store, source, signal, from, to } = spec;
-  const first = from * panelColumns;
-  const row = new Float32Array(Math.min(to * panelColumns, source.size) - first);
-  const folder = await mkdtemp(join(tmpdir(), "secateur-shard-"));
-  try {
-    const path = join(folder, "rows.npy");
-    const file = await open(path, "wx");
-    try {
-      await file.write(encodeNpyHeader({ shape: [source.rows, row.length], dtype: "f32" }));
-      for (let i = 0; i < source.rows; i++) {
-        if (signal.aborted) throw aborted(signal.reason);
-        source.readRow(i, first, row);
-        await file.writeFile(row);
-      }
-    } finally {
-      await file.close();
-    }
-    return await store.putFile(path);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
 }
 

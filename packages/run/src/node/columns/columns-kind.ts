@@ -13,9 +13,10 @@ import {
   joinMeeting,
   type MeetingPlace,
   makeJob,
+  type Store,
 } from "@secateur/jobs";
 import { type ColumnShard, columnShard, columnShardMethods, panelColumns } from "@secateur/solvers-chita";
-import { badColumnsJob } from "../../errors.ts";
+import { badJob } from "../../errors.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { JobHost } from "../jobs/job-host.ts";
 import { openNpyColumns } from "./npy-columns.ts";
@@ -35,9 +36,13 @@ export interface ColumnsSettings {
   readonly to: number;
   /** Bytes of rows that stay in memory; default: a quarter of what is free where it is run, at most 3 GiB. */
   readonly residentBytes?: number | undefined;
-  /** In a thread of the process that solves: the files of all rows. On a queue the input `rows` has the shard's own. */
+  /** In a thread of the process that solves: the files of all rows. On a queue the inputs have those of the shard. */
   readonly paths?: readonly string[];
+  /** The column of all with which the files begin; default 0. */
+  readonly first?: number;
 }
+
+const badColumnsJob = (reason: string): Error => badJob("a job that holds columns", reason);
 
 /** Answered beside the methods of a shard: the most memory that the process had, in bytes. */
 export const peakMethod = "peak";
@@ -53,18 +58,15 @@ export const mostResident: number = 3 * 2 ** 30;
 export function columnsKind(host: JobHost, { readsPaths }: { readsPaths: boolean }): JobKind {
   return async (content, { store, signal, onEvent }) => {
     const settings = checkedSettings(content.settings);
-    const { place, name, from, to, paths, residentBytes = Math.min(mostResident, freemem() / 4) } = settings;
-    const { rows } = content.inputs;
-    if ((rows === undefined) !== readsPaths || (paths !== undefined) !== readsPaths) {
+    const { place, name, from, to, paths, first = 0 } = settings;
+    const { residentBytes = Math.min(mostResident, freemem() / 4) } = settings;
+    if ((Object.keys(content.inputs).length === 0) !== readsPaths || (paths !== undefined) !== readsPaths) {
       throw badColumnsJob(readsPaths ? "it names no files" : "it names files of this machine rather than of the store");
     }
     const { kernels } = await host.session(settings, { signal, onEvent });
-    const own = rows === undefined ? paths! : [join(await store.view({ "rows.npy": rows }), "rows.npy")];
-    const source = await openNpyColumns(own);
+    const source = await openNpyColumns(paths ?? (await viewRows(store, content.inputs)));
     const shard = columnShard({
-      ...{ source, panel: panelColumns, residentBytes, kernels, range: { from, to } },
-      // The store's file begins with the shard's first column.
-      first: rows === undefined ? 0 : from * panelColumns,
+      ...{ source, panel: panelColumns, residentBytes, kernels, range: { from, to }, first },
       async pause() {
         await nextTurn();
         if (signal.aborted) throw aborted(signal.reason);
@@ -93,21 +95,31 @@ export function peakMemory(): number {
   return 1024 * process.resourceUsage().maxRSS;
 }
 
-/** A job of this kind. @param spec.rows - on a queue: hash of an .npy file of the shard's columns */
+/** A job of this kind. @param spec.rows - on a queue: hashes of the .npy files whose columns side by side have those of the shard; else none */
 export function columnsJob(
   settings: ColumnsSettings,
-  { packages, rows }: { packages: JobContent["packages"]; rows?: Hash },
+  { packages, rows }: { packages: JobContent["packages"]; rows: readonly Hash[] },
 ): Job {
   const content = { kind: columnsKindName, settings: settings as unknown as Json, after: [], packages };
-  return makeJob({ ...content, inputs: rows === undefined ? {} : { rows } }, `columns of shard ${settings.name}`);
+  // In the order of their names, which have equally many digits.
+  const inputs = Object.fromEntries(rows.map((hash, place) => [`rows-${String(place).padStart(6, "0")}`, hash]));
+  return makeJob({ ...content, inputs }, `columns of shard ${settings.name}`);
+}
+
+/** The store's files of a shard, checked against their hashes, in their order. */
+async function viewRows(store: Store, inputs: JobContent["inputs"]): Promise<readonly string[]> {
+  const names = Object.keys(inputs).sort();
+  const folder = await store.view(Object.fromEntries(names.map((name) => [`${name}.npy`, inputs[name]!])));
+  return names.map((name) => join(folder, `${name}.npy`));
 }
 
 function checkedSettings(value: unknown): ColumnsSettings {
   const settings = (value ?? {}) as ColumnsSettings;
-  const { place, name, from, to, residentBytes = 0, paths = [] } = settings;
+  const { place, name, from, to, residentBytes = 0, paths = [], first = 0 } = settings;
   const { host, port, key } = place ?? {};
-  const areWhole = [from, to, port].every((one) => Number.isSafeInteger(one) && one >= 0);
-  if (!areWhole || from >= to || to > 2 ** 40 / panelColumns) throw badColumnsJob("its run of panels is none");
+  const areWhole = [from, to, port, first].every((one) => Number.isSafeInteger(one) && one >= 0);
+  if (!areWhole || from >= to || first > from * panelColumns || to > 2 ** 40 / panelColumns)
+    throw badColumnsJob("its run of panels is none");
   if (typeof host !== "string" || port > 65_535 || !/^[0-9a-f]{64}$/.test(key ?? "")) {
     throw badColumnsJob("it says no place to go to");
   }

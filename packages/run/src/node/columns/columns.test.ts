@@ -1,9 +1,9 @@
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { createRng, createRunContext, matrix, referenceKernels } from "@secateur/core";
 import { decodeNpy, encodeNpy } from "@secateur/formats";
-import { type Json, joinMeeting, openMeeting, type Store } from "@secateur/jobs";
+import { type Json, joinMeeting, openMeeting, openStore, type Store } from "@secateur/jobs";
 import {
   type ColumnRows,
   type ColumnShard,
@@ -20,6 +20,7 @@ import { solveTogether } from "./column-places.ts";
 import { columnsKind, peakMethod } from "./columns-kind.ts";
 import { columnFiles, openNpyColumns } from "./npy-columns.ts";
 import { solveByColumns } from "./solve-by-columns.ts";
+import { rowStorer } from "./stored-rows.ts";
 
 const signal = new AbortController().signal;
 const session: Session = {
@@ -93,6 +94,34 @@ test("any number of shards, and rows that do not stay in memory, give the same b
   const one = await solved(whole, 1);
   expect(one.document).toMatchObject({ method: "columns", nonzeros: 3300 });
   expect(await solved(parts, 3, 300_000)).toEqual(one);
+});
+
+test("a shard's rows go into the store by links where its files hold little else, and are copied out otherwise", async () => {
+  const { folder, rows, whole, parts } = await written();
+  const store = await openStore(join(folder, "store"));
+  const stored = async (path: string, count: number) => {
+    const source = await openNpyColumns(await columnFiles(path));
+    onTestFinished(() => source.close());
+    const put = rowStorer({ store, source, signal });
+    return await Promise.all(cutPanels(33_000, count).map(put));
+  };
+  // Columns 0 to 16,384 lie in the first file, all others in the second and at its border in the first.
+  const names = await columnFiles(parts);
+  const [a, b] = await Promise.all(names.map((path) => store.linkFile(path)));
+  expect(await stored(parts, 2)).toEqual([
+    { rows: [a], first: 0 },
+    { rows: [a, b], first: 0 },
+  ]);
+  // The third panel has 232 columns of 15,999.
+  const last = (await stored(parts, 3))[2]!;
+  expect(last.first).toBe(2 * panelColumns);
+  const copied = decodeNpy(await store.get(last.rows[0]!));
+  expect(copied.shape).toEqual([4, 232]);
+  for (let i = 0; i < 4; i++) {
+    const from = i * 33_000 + last.first;
+    expect(copied.data.subarray(232 * i, 232 * (i + 1))).toEqual(rows.data.subarray(from, from + 232));
+  }
+  expect((await stat(whole)).nlink).toBe(1);
 });
 
 test("rows that cannot be read by columns are refused by name", async () => {
@@ -203,6 +232,7 @@ test("a worker of a queue reads no file that a job names, and no run of panels t
     { place: { ...place, port: 70_000 } },
     { place: undefined },
     { residentBytes: -1 },
+    { first: 1 },
   ]) {
     await expect(run({ ...good, ...bad }, { rows: "0".repeat(64) })).rejects.toMatchObject(refused);
   }

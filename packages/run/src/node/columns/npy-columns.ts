@@ -19,6 +19,8 @@ interface ColumnFile {
 /** Rows that are read by columns; `close` gives the files back. */
 export interface NpyColumns extends ColumnRows {
   readonly dtype: "f32" | "f64";
+  /** Which columns lie in which file, from the left to the right. */
+  readonly files: readonly Pick<ColumnFile, "path" | "from" | "cols">[];
   /** Writes columns [from, from + out.length) of row i into out. */
   readRow(i: number, from: number, out: Float32Array): void;
   close(): void;
@@ -102,7 +104,7 @@ export async function openNpyColumns(paths: readonly string[]): Promise<NpyColum
     }
   };
   return {
-    ...{ rows, size, dtype: files.some(({ width }) => width === 8) ? "f64" : "f32", readRow, close },
+    ...{ rows, size, files, dtype: files.some(({ width }) => width === 8) ? "f64" : "f32", readRow, close },
     read(from, { cols, data }) {
       // A matrix of f32 is all that shards ask for.
       const out = data as Float32Array;

@@ -1,6 +1,7 @@
 import type { JobKinds } from "@secateur/jobs";
 import { columnsKind, columnsKindName } from "../columns/columns-kind.ts";
 import { solveKind, solveKindName } from "../layers-apart/solve-kind.ts";
+import { traceKind, traceKindName } from "../layers-apart/trace-kind.ts";
 import type { JobHost } from "./job-host.ts";
 import { layerKind, layerKindName } from "./layer-kind.ts";
 import { pruneKind, pruneKindName } from "./prune-kind.ts";
@@ -12,5 +13,6 @@ export function jobKinds(host: JobHost): JobKinds {
     [layerKindName]: layerKind(host),
     [columnsKindName]: columnsKind(host, { readsPaths: false }),
     [solveKindName]: solveKind(host),
+    [traceKindName]: traceKind(host),
   };
 }

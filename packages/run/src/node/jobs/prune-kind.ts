@@ -11,6 +11,7 @@ import type { AnyModel } from "../open/open-any-model.ts";
 import { networkGraph } from "../pack/network-graph.ts";
 import { onnxPackGraph } from "../pack/onnx-graph.ts";
 import { findSolver } from "../plugins/find-solver.ts";
+import { checkJob } from "./check-job.ts";
 import type { JobHost, OpenedSetting, PortableSetting } from "./job-host.ts";
 import { withoutTimes, withTimes } from "./split-times.ts";
 
@@ -72,6 +73,11 @@ export function runOfJob(
 /** The kind. */
 export function pruneKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
+    checkJob(content, {
+      what: "a job that prunes",
+      settings: { setting: "object", solver: "text", options: "object", plan: "object", sparsity: "number" },
+      inputs: ["files"],
+    });
     const { setting: common, solver: name, options, plan, ...rest } = content.settings as unknown as PruneSettings;
     const portable: PortableSetting = { ...common, files: content.inputs["files"]! };
     const session = await host.session(portable, { signal, onEvent });

@@ -148,7 +148,7 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
       ? layerScope(settings.layers, {
           offsets,
           openDense: () => openDense(spec),
-          ...(apart ? { atOnce: apart.atOnce } : {}),
+          ...(apart ? { atOnce: apart.atOnce, traces: apart.traces } : {}),
         })
       : {}),
     curvatureOptions,

@@ -6,7 +6,7 @@ import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
 import { type CoupledRun, coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
-import { asksForJobs } from "../jobs/work-place.ts";
+import { asksForJobs, clearWorkStore } from "../jobs/work-place.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { pruneLarge } from "../large/prune-large.ts";
 import { assertParallelLayers, type SolvesApart, solvesApart } from "../layers-apart/solves-apart.ts";
@@ -130,14 +130,20 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     ...{ document, outcome, model: measured.left, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent },
   });
   model.close();
+  if (spec.work) await clearWorkStore(spec.work, workStore(outputs));
   return saved;
 }
 
 /** Where layers are solved, if not here. */
-async function openApart({ work, settings, session, cwd }: PruneRun): Promise<SolvesApart | undefined> {
+async function openApart({ work, settings, outputs, session, cwd }: PruneRun): Promise<SolvesApart | undefined> {
   return work && asksForJobs(work)
-    ? await solvesApart({ settings, flags: work, fallback: `${settings.model}.store`, cwd, session })
+    ? await solvesApart({ settings, flags: work, fallback: workStore(outputs), cwd, session })
     : undefined;
+}
+
+/** Where the layers of a run go that are solved elsewhere and for which no store was named: beside its output, as its state. */
+function workStore({ out }: PruneRun["outputs"]): string {
+  return `${out}.store`;
 }
 
 /** The outcome with the time of the whole run: beside its stages it opens model and data, and measures. */

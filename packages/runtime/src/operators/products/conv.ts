@@ -79,6 +79,7 @@ export const conv: OperatorKind = {
         },
         isByBlocks,
         isDense: choice === "dense",
+        isPlanewise: group === outputs && inGroup === 1,
         reach: source.reach,
       },
       builder,

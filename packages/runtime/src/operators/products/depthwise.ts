@@ -42,15 +42,16 @@ export function lowerDepthwise(
     units: () => images * channels,
     reads: residual ? [from, residual] : [from],
     writes: to,
+    readsPlanewise: from,
     work: productOf(output.dims) * kernel[0] * kernel[1],
     words: () => {
       const [source, target] = [geometryOf(from.planes), geometryOf(to.planes)];
       return [
         ...[originOf(from) - 4 * (pads[0] * source.stride + pads[1]), originOf(to), 4 * source.plane, 4 * target.plane],
-        ...[4 * source.stride, 4 * target.stride, height, width, target.vectors, weights!.address, bias!.address],
+        ...[4 * source.stride, 4 * target.stride, height, width, weights!.address, bias!.address],
         ...[channels, ...kernel, ...strides],
         ...(residual ? [originOf(residual), 4 * geometryOf(residual.planes).plane] : [0, 0]),
-        ...[builder.maskOf(to), ...activation],
+        ...activation,
       ];
     },
   });

@@ -28,6 +28,8 @@ export function lowerProduct(
     readonly matrix: TapMatrix;
     readonly isByBlocks: boolean;
     readonly isDense: boolean;
+    /** Whether every output reads the plane of its own number alone. */
+    readonly isPlanewise?: boolean;
     /** Bytes that the taps of one output read for so many bytes of positions. */
     readonly reach: (tileBytes: number) => number;
   },
@@ -65,6 +67,7 @@ export function lowerProduct(
     units: () => cut().tiles * cut().ranges * to.planes.images,
     reads: residual ? [from, residual] : [from],
     writes: to,
+    ...(spec.isPlanewise ? { readsPlanewise: from } : {}),
     work: table.count * (isByBlocks ? 4 : 1) * positions,
     words: () => {
       const [source, target] = [geometryOf(from.planes), geometryOf(to.planes)];
