@@ -1,8 +1,8 @@
 import type { JobKinds } from "@secateur/jobs";
-import { columnsKind, columnsKindName } from "../columns/columns-kind.ts";
-import { solveKind, solveKindName } from "../layers-apart/solve-kind.ts";
-import { traceKind, traceKindName } from "../layers-apart/trace-kind.ts";
-import type { JobHost } from "./job-host.ts";
+import { columnsKind, columnsKindName } from "../../columns/columns-kind.ts";
+import { solveKind, solveKindName } from "../../layers-apart/solve-kind.ts";
+import { traceKind, traceKindName } from "../../layers-apart/trace-kind.ts";
+import type { JobHost } from "../job-host.ts";
 import { layerKind, layerKindName } from "./layer-kind.ts";
 import { pruneKind, pruneKindName } from "./prune-kind.ts";
 
