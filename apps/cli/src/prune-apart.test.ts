@@ -62,7 +62,10 @@ describe("layers apart", () => {
     const task = await smallTask();
     const llr = ["--retrain", "llr", "--retrain-epochs", "4", "--phases", "2", "--dense-training", "constant:0.05:4"];
     const soup = ["--solver", "magnitude", ...llr, "--batch-size", "20", "--soup", "3"];
-    for (const more of [[], ["--task", "distillation", "--hold-out", "0.2", "--average-last", "2", "--optimizer", "adam"]]) {
+    for (const more of [
+      [],
+      ["--task", "distillation", "--hold-out", "0.2", "--average-last", "2", "--optimizer", "adam"],
+    ]) {
       const alone = await pruned(task, ...soup, ...more);
       expect((await pruned(task, ...soup, ...more, "--workers", "2")).bytes).toEqual(alone.bytes);
     }
