@@ -63,16 +63,17 @@ export async function readJob(store: Store, id: Hash, label: string): Promise<Jo
  * Runs a job that is not finished and keeps what it gives.
  *
  * @param spec.where - who runs it, for people
+ * @param spec.isNew - whether it was not finished a moment ago; default: that is looked up
  * @returns the record, new or found
  * @throws ERR_JOB_KIND, ERR_NOT_REPRODUCED, what the kind throws, what the store throws
  */
 export async function performJob(
-  spec: { job: Job; kinds: JobKinds; where: string },
+  spec: { job: Job; kinds: JobKinds; where: string; isNew?: boolean },
   around: JobSurroundings,
 ): Promise<JobRecord> {
   const { job, kinds, where } = spec;
   const { store } = around;
-  const before = await findRecord(store, job.id);
+  const before = spec.isNew ? undefined : await findRecord(store, job.id);
   if (before) return before;
   const kind = Object.hasOwn(kinds, job.content.kind) ? kinds[job.content.kind] : undefined;
   if (!kind) throw unknownKind(job.content.kind, Object.keys(kinds));

@@ -98,7 +98,7 @@ export async function openWorkPlace(spec: {
     const executor = inThreads({ store, entry, threads: workers, cwd, onRunEvent });
     return { store, executor: async () => executor, ...part, close: () => executor.close() };
   }
-  const { jobKinds } = await import("./job-kinds.ts");
+  const { jobKinds } = await import("./kinds/job-kinds.ts");
   const host = jobHost({ cwd, session });
   const executor = inProcess({ store, kinds: jobKinds(host), onRunEvent });
   return { store, executor: async () => executor, host, ...part, close: () => host.close() };

@@ -28,11 +28,16 @@ export interface SolvesApart {
 const tracing: ReadonlySet<string> = new Set(["global", "loss-database", "auto", "evolution"]);
 
 /** Only layers that do not depend on each other's new weights can be solved apart; their traces for a shared budget can be in any case. @throws ERR_USAGE */
-export function assertParallelLayers({ layers }: Pick<PruneSettings, "layers">): void {
-  if (layers?.inputs === "parallel" || tracing.has(layers?.allocation ?? "")) return;
+export function assertParallelLayers(settings: Pick<PruneSettings, "layers">): void {
+  if (hasLayersApart(settings)) return;
   throw badUsage(
-    "--workers and --queue spread layers that do not wait for each other; add --inputs parallel to a layer-wise solver, or --layer-allocation global or loss-database, whose traces are spread, or leave them out",
+    "--workers and --queue spread what does not wait for each other; add --inputs parallel to a layer-wise solver, or --layer-allocation global or loss-database, whose traces are spread, or --soup, whose members are, or leave them out",
   );
+}
+
+/** Whether something of the layers can be done apart. */
+export function hasLayersApart({ layers }: Pick<PruneSettings, "layers">): boolean {
+  return layers?.inputs === "parallel" || tracing.has(layers?.allocation ?? "");
 }
 
 /**

@@ -4,8 +4,8 @@ import { decodeSafetensors, encodeSafetensors } from "@secateur/formats";
 import { type Hash, type Job, type JobContent, type JobKind, type Json, makeJob, type Store } from "@secateur/jobs";
 import { type LayerTraces, type TraceSpec, traceLosses } from "@secateur/solvers-layerwise";
 import type { KernelChoice } from "../../session.ts";
-import { checkJob } from "../jobs/check-job.ts";
 import type { JobHost } from "../jobs/job-host.ts";
+import { checkJob } from "../jobs/kinds/check-job.ts";
 import { holdJobNotes, type JobNote } from "./job-notes.ts";
 import { decodeProblem } from "./portable-problem.ts";
 

@@ -1,11 +1,11 @@
 /** The job that prunes some layers of a network to a number of weights and measures it: what `sensitivity` is made of. */
 import { type Job, type JobContent, type JobKind, type Json, makeJob } from "@secateur/jobs";
-import { pruneAndMeasure } from "../../sensitivity/scan-layers.ts";
-import type { Session } from "../../session.ts";
-import { type OpenedScan, openScan, type SensitivitySpec } from "../sensitivity/run-sensitivity.ts";
+import { pruneAndMeasure } from "../../../sensitivity/scan-layers.ts";
+import type { Session } from "../../../session.ts";
+import { type OpenedScan, openScan, type SensitivitySpec } from "../../sensitivity/run-sensitivity.ts";
+import { type PortableInputs, viewInputs } from "../input-files.ts";
+import { type JobHost, outliving, type PortableSetting } from "../job-host.ts";
 import { checkJob } from "./check-job.ts";
-import { type PortableInputs, viewInputs } from "./input-files.ts";
-import { type JobHost, outliving, type PortableSetting } from "./job-host.ts";
 
 /** The name of the kind. */
 export const layerKindName = "layers";

@@ -1,7 +1,7 @@
 /** Jobs that come from a queue are looked at before they are run: whoever writes into it need not be a command of ours. */
 import type { JobContent } from "@secateur/jobs";
-import { badJob } from "../../errors.ts";
-import { kernelChoices } from "../../session.ts";
+import { badJob } from "../../../errors.ts";
+import { kernelChoices } from "../../../session.ts";
 
 type SettingForm = "text" | "texts" | "whole" | "number" | "object" | "kernels";
 
