@@ -5,6 +5,8 @@
  * Generator: sfc32 (Doty-Humphrey, PractRand), seeded through an FNV-1a style hash of the label path.
  */
 export interface Rng {
+  /** The seed and the labels on the way to it: `createRng(path)` draws from the beginning what this one drew. */
+  readonly path: string;
   /** Uniform in [0, 1), 32 bits of resolution. */
   next(): number;
   /** Uniform integer in [0, bound), bound in 1..2^32. */
@@ -39,6 +41,7 @@ export function createRng(seed: number | string): Rng {
   for (let i = 0; i < 12; i++) nextUint32();
   const next = (): number => nextUint32() / 4294967296;
   return {
+    path,
     next,
     integer: (bound) => Math.floor(next() * bound),
     normal: () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),

@@ -1,5 +1,5 @@
 /**
- * What a job costs beside its work: `node packages/jobs/bench/overhead.ts [--jobs 100] [--ms 0,250]`. In this process, in a thread, and on a redis-server with 1, 2
+ * What a job costs beside its work: `node packages/jobs/bench/overhead.ts [--jobs 100] [--ms 0,250] [--what process,threads,queue] [--workers 1,2,4]`. In this process, in a thread, and on a redis-server with 1, 2
  * and 4 workers; with the bytes through the queue. Times of one job are wall times over the number of jobs, less what the work takes on so many
  * processors.
  */
@@ -11,7 +11,12 @@ import { benchKinds } from "./bench-kinds.ts";
 import { benchServer, benchStore, benchWorker, busyJobs } from "./bench-server.ts";
 
 const { values } = parseArgs({
-  options: { jobs: { type: "string", default: "100" }, ms: { type: "string", default: "0,250" } },
+  options: {
+    jobs: { type: "string", default: "100" },
+    ms: { type: "string", default: "0,250" },
+    what: { type: "string", default: "process,threads,queue" },
+    workers: { type: "string", default: "1,2,4" },
+  },
 });
 const count = Number(values.jobs);
 const signal = new AbortController().signal;
@@ -39,14 +44,17 @@ async function measure(
 
 for (const ms of values.ms.split(",").map(Number)) {
   let store = await benchStore();
-  await measure("in process", { executor: inProcess({ store, kinds: benchKinds }), store, ms, workers: 1 });
-  for (const threads of [1, 2]) {
+  const what = values.what.split(",");
+  if (what.includes("process")) {
+    await measure("in process", { executor: inProcess({ store, kinds: benchKinds }), store, ms, workers: 1 });
+  }
+  for (const threads of what.includes("threads") ? [1, 2] : []) {
     store = await benchStore();
     const executor = inThreads({ store, entry: new URL("./bench-thread.ts", import.meta.url), threads, cwd });
     await measure(`${threads} threads`, { executor, store, ms, workers: threads });
     await executor.close();
   }
-  for (const workers of [1, 2, 4]) {
+  for (const workers of what.includes("queue") ? values.workers.split(",").map(Number) : []) {
     store = await benchStore();
     const server = await benchServer();
     const processes = await Promise.all(Array.from({ length: workers }, () => benchWorker(server.url, store)));

@@ -3,6 +3,7 @@ import {
   asTensor,
   type Batch,
   type Dataset,
+  dtypeOf,
   type Evaluation,
   evaluateBatches,
   type FloatTensors,
@@ -11,6 +12,7 @@ import {
   type KeptPool,
   type Mat,
   matrix,
+  panelWidth,
   type RunContext,
   type Task,
   throwIfAborted,
@@ -19,10 +21,11 @@ import {
 import { type Model, passSize } from "./derivatives/gradient-passes.ts";
 import { dtypeOfWeights, logitsOf } from "./derivatives/tape.ts";
 import { dataMismatch } from "./errors.ts";
-import { featureCount } from "./graph/network-spec.ts";
+import { featureCount, type NetworkSpec } from "./graph/network-spec.ts";
 import { batchInDtype } from "./in-dtype.ts";
 import { outputName } from "./network-tensors.ts";
 import { rowsOf } from "./ops/op.ts";
+import { outputPlan, type PanelPlan } from "./panels/panel-plan.ts";
 import { type Pool, withPool } from "./pool.ts";
 
 /** Examples a forward pass: large enough for the kernels, small enough to report progress often. */
@@ -35,16 +38,17 @@ export async function evaluate(
   ctx: RunContext,
 ): Promise<Evaluation> {
   const { spec, weights } = model;
-  return await withPool(ctx.kernels, dtypeOfWeights(weights), (pool) =>
-    evaluateBatches(
+  return await withPool(ctx.kernels, dtypeOfWeights(weights), (pool) => {
+    const panels = outputPlan({ network: spec, weights, pool });
+    return evaluateBatches(
       {
         ...{ model: spec.name, data, task },
-        batchSize: Math.min(batchSize, passSize(spec)),
-        outputsOf: (batch) => outputsOf(model, inputRows(batch), pool),
+        batchSize: sizeOfPasses(spec, panels),
+        outputsOf: (batch) => outputsOf(model, inputRows(batch), pool, panels),
       },
       ctx,
-    ),
-  );
+    );
+  });
 }
 
 /** The outputs of a batch of any size. @param pools - keep the memory of a run for the next one of the same size */
@@ -63,14 +67,31 @@ export async function runBatch(
   return await pools.use(ctx.kernels, input.rows, async (pool) => outputsOf(model, input, pool));
 }
 
-function outputsOf({ spec, weights }: Model, input: Mat, pool: Pool): FloatTensors {
-  const out = matrix(input.rows, spec.classes, zeros(input.rows * spec.classes, pool.dtype));
+/** Examples a pass: whole panels, where there are any. */
+function sizeOfPasses(spec: NetworkSpec, panels: PanelPlan | undefined): number {
   const size = Math.min(batchSize, passSize(spec));
+  return panels ? Math.ceil(size / panelWidth) * panelWidth : size;
+}
+
+/** @param panels - of products over kept weights, where those are faster */
+function outputsOf({ spec, weights }: Model, input: Mat, pool: Pool, panels?: PanelPlan): FloatTensors {
+  const out = matrix(input.rows, spec.classes, zeros(input.rows * spec.classes, pool.dtype));
+  const size = sizeOfPasses(spec, panels);
   for (let from = 0; from < input.rows; from += size) {
     const part = rowsOf(input, from, Math.min(from + size, input.rows));
-    const logits = logitsOf({ network: spec, weights, input: part, pool, reuse: true });
-    out.data.set(logits.data, from * spec.classes);
+    const call = { network: spec, weights, pool, reuse: true };
+    const logits = logitsOf(panels ? { ...call, input: filledUp(part), panels } : { ...call, input: part });
+    out.data.set(logits.data.subarray(0, part.rows * spec.classes), from * spec.classes);
     pool.give(logits.data);
   }
   return { [outputName]: asTensor(out) };
+}
+
+/** With examples of zeros behind, up to whole panels. */
+function filledUp(part: Mat): Mat {
+  const rows = Math.ceil(part.rows / panelWidth) * panelWidth;
+  if (rows === part.rows) return part;
+  const data = zeros(rows * part.cols, dtypeOf(part.data));
+  data.set(part.data);
+  return matrix(rows, part.cols, data);
 }

@@ -343,13 +343,9 @@ export function rowsNotRead(path: string, cause: unknown): PruneError {
   });
 }
 
-/** A job of columns that no command of ours has made. */
-export function badColumnsJob(reason: string): PruneError {
-  return new PruneError(
-    "ERR_JOB",
-    `a job that holds columns is refused: ${reason}; let submitter and worker be of one version`,
-    {
-      details: { reason },
-    },
-  );
+/** A job that no command of ours has made. @param what - which, such as "a job that holds columns" */
+export function badJob(what: string, reason: string): PruneError {
+  return new PruneError("ERR_JOB", `${what} is refused: ${reason}; let submitter and worker be of one version`, {
+    details: { reason },
+  });
 }

@@ -5,6 +5,7 @@
 
 export type { EvolutionOptions } from "./allocation/evolve.ts";
 export { type LayerAllocation, layerAllocations } from "./allocation/share-budget.ts";
+export { asksForTraces, type LayerTraces, type TraceSpec, traceLosses } from "./allocation/trace-losses.ts";
 export { type AlpsOptions, alps } from "./methods/alps.ts";
 export { dsnot, dsnotSelector } from "./methods/dsnot.ts";
 export { type LayerwiseOptions, layerwise } from "./methods/layerwise.ts";

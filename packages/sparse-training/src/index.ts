@@ -10,7 +10,7 @@ export { type DropCriterion, dropCriteria } from "./masks/drop-and-grow.ts";
 export type { Distribution } from "./masks/layer-counts.ts";
 export { type SnowsOptions, snows } from "./refit/snows.ts";
 export { averaged } from "./retraining/averaged.ts";
-export { soup } from "./retraining/soup.ts";
+export { type SoupMember, soup, type TrainMember } from "./retraining/soup.ts";
 export { type AcDcOptions, acDc } from "./rules/ac-dc.ts";
 export { type AdmmOptions, admm } from "./rules/admm.ts";
 export { type AutoPruneOptions, autoPrune } from "./rules/auto-prune.ts";

@@ -8,7 +8,7 @@ import type { ComparedRun, Session } from "@secateur/run";
 import { compareText } from "@secateur/run/node/compare/compare-text";
 import { runCompare } from "@secateur/run/node/compare/run-compare";
 import { runsElsewhere } from "@secateur/run/node/jobs/runs-elsewhere";
-import { asksForJobs } from "@secateur/run/node/jobs/work-place";
+import { asksForJobs, clearWorkStore } from "@secateur/run/node/jobs/work-place";
 import { workText } from "@secateur/run/node/jobs/work-text";
 import { findReporter } from "@secateur/run/node/plugins/find-reporter";
 import { comparisonStatePath } from "@secateur/run/node/state/comparison-file";
@@ -57,10 +57,11 @@ export async function callCompare(call: CompareCall): Promise<void> {
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
   const compared = await findSolvers();
   const work = workFlags(flags, terminal);
+  const workStore = `${state}.store`;
   const { document, runs, jobs } = await withSession(
     { flags, terminal, overwrite, appendEvents: resume },
     async (session) => {
-      const place = { flags: work, fallback: `${path}.store`, cwd: terminal.cwd, session, curvatureOptions };
+      const place = { flags: work, fallback: workStore, cwd: terminal.cwd, session, curvatureOptions };
       const elsewhere = asksForJobs(work) ? runsElsewhere(place) : undefined;
       const compare = runCompare({
         ...(elsewhere ? { elsewhere } : {}),
@@ -100,6 +101,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
     throw someFailed({ what: "runs", failed: document.failed.length, finished: runs.length, remedy });
   }
   await rm(state, { force: true });
+  await clearWorkStore(work, workStore);
 }
 
 function note(session: Session, run: ComparedRun, { done, total }: { done: number; total: number }): void {

@@ -1,10 +1,12 @@
 /** One call of `secateur sensitivity`. */
+
 import { writeFileAtomic } from "@secateur/formats";
+import { hashOf } from "@secateur/jobs";
 import { sensitivityText, shellCommand } from "@secateur/report/text";
 import { mapDataPaths } from "@secateur/run";
 import { assertEnding } from "@secateur/run/node/check-places";
 import { layersElsewhere } from "@secateur/run/node/jobs/layers-elsewhere";
-import { asksForJobs } from "@secateur/run/node/jobs/work-place";
+import { asksForJobs, clearWorkStore } from "@secateur/run/node/jobs/work-place";
 import { runSensitivity } from "@secateur/run/node/sensitivity/run-sensitivity";
 import { interrupted, missingFlag, someFailed } from "../errors.ts";
 import type { DataFlags } from "../flags/common-flags.ts";
@@ -53,6 +55,9 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
   await checkReport({ report, terminal, overwrite, events: flags.events, model: path, data: source });
   const work = workFlags(flags, terminal);
+  // The same command finds it again after an interrupt, and no other one that runs beside it.
+  const words = new TextEncoder().encode(JSON.stringify(argv));
+  const workStore = `${path}.sensitivity-${hashOf(words).slice(0, 8)}.store`;
   const document = await withSession({ flags, terminal, overwrite }, async (session) => {
     const spec = {
       path,
@@ -63,7 +68,7 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       ...{ examples: flags.examples, heldOut: flags.heldOut, ridge: flags.ridge },
       ...{ cwd: terminal.cwd, session },
     };
-    const jobs = asksForJobs(work) ? layersElsewhere({ ...spec, flags: work, fallback: `${path}.store` }) : undefined;
+    const jobs = asksForJobs(work) ? layersElsewhere({ ...spec, flags: work, fallback: workStore }) : undefined;
     return await runSensitivity({ ...spec, elsewhere: jobs?.elsewhere }).finally(() => jobs?.close());
   });
   // Hours of work are printed first, whatever becomes of the report.
@@ -86,4 +91,5 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
     const finished = document.layers.reduce((sum, { measures }) => sum + measures.length, 0);
     throw someFailed({ what: "trials", failed: document.failed.length, finished });
   }
+  await clearWorkStore(work, workStore);
 }

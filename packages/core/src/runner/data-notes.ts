@@ -11,6 +11,7 @@ import type { Task } from "../task/task.ts";
 /** Examples that are looked at, and for contradictions among the others. */
 const probes = 256;
 const comparedProbes = 1024;
+const fewProbes = 8;
 /** Contradictory labels are worth a warning from this share of the examples on: less is the noise of most data. */
 const manyContradictions = 0.05;
 /** Below so many held-out examples one or two decide which step is accepted. */
@@ -42,7 +43,7 @@ export async function dataNotes(
       ),
     );
   } else {
-    if (await givesConstants(model, batch, count, ctx)) {
+    if (await givesConstants({ model, data: accept, batch, count }, ctx)) {
       notes.push(
         warn(
           "constant-outputs",
@@ -122,10 +123,17 @@ function contradictions(batches: readonly Batch[]): { contradicting: number; see
   return { contradicting, seen };
 }
 
-async function givesConstants(model: Model, batch: Batch, count: number, ctx: RunContext): Promise<boolean> {
+async function givesConstants(
+  { model, data, batch, count }: { model: Model; data: Dataset; batch: Batch; count: number },
+  ctx: RunContext,
+): Promise<boolean> {
   if (!model.run) return false;
+  // Nearly always the first few differ.
+  const few = Math.min(fewProbes, count);
+  const first = few === count ? batch : await firstOf(data, few);
   try {
-    return areAlike(await model.run(batch, quietContext(ctx)), count);
+    if (!areAlike(await model.run(first, quietContext(ctx)), few)) return false;
+    return few === count || areAlike(await model.run(batch, quietContext(ctx)), count);
   } catch (error) {
     if (isPruneError(error) && error.code === "ERR_NOT_FINITE") return false;
     throw error;

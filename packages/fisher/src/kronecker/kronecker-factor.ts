@@ -11,8 +11,10 @@ import {
   type Mat,
   matrix,
   type Vec,
+  zeros,
 } from "@secateur/core";
 import { diagonalOf, factorize, gemmSpeedUp } from "@secateur/core/linalg";
+import { columnPanels, keptProducts } from "./kept-products.ts";
 import { kroneckerCurvature } from "./kronecker-curvature.ts";
 
 /** One layer's factors. */
@@ -33,6 +35,8 @@ interface Block {
   /** Diagonals of A and B. */
   readonly a: Float64Array;
   readonly b: Float64Array;
+  /** A in panels, once products over few weights have asked for it; kernel memory. */
+  panels?: Vec | undefined;
 }
 
 /** A view, and what it holds in kernel memory. */
@@ -62,17 +66,18 @@ export function kroneckerFactor(spec: {
     return block;
   });
   let norms: Float64Array | undefined;
-  return {
+  const view: KroneckerFactor = {
     rows: dim,
     dim,
     dtype: "f32",
-    productCost: blocks.reduce((sum, block) => sum + (block.in * block.out * (block.in + block.out)) / gemmSpeedUp, 0),
+    productCost: blocks.reduce((sum, block) => sum + costOf(block), 0) / gemmSpeedUp,
     scale: 1,
     damping: 0,
     times: (x, out) => multiply({ blocks, x, out, kernels, by: "G" }),
     transposeTimes: (u, out) => multiply({ blocks, x: u, out, kernels, by: "G'" }),
     gramTimes: (x, out) => multiply({ blocks, x, out, kernels, by: "G'G" }),
     columnGram: (support, out) => writeColumnGram(blocks, support, out),
+    restricted: (support) => restrictedView(view, { blocks, support, kernels }),
     inverse(support) {
       const factors = blocks.map(({ A, B }, l) => ({ param: layers[l]!.param, A, B }));
       return kroneckerCurvature({ factors, damping: 0, kernels }).inverse!(support) as InverseView;
@@ -84,9 +89,79 @@ export function kroneckerFactor(spec: {
     release() {
       for (const block of blocks) {
         for (const name of ["LA", "LB", "singleA", "singleB"] as const) kernels.free(block[name].data);
+        if (block.panels) kernels.free(block.panels);
       }
     },
   };
+  return view;
+}
+
+/** The view over some weights: with G'G only these are multiplied and only these come out. */
+function restrictedView(
+  view: FactorView,
+  spec: { blocks: readonly Block[]; support: Uint32Array; kernels: Kernels },
+): FactorView & { release(): void } {
+  const { blocks, support, kernels } = spec;
+  const { dim, dtype } = view;
+  let first = 0;
+  const parts = blocks.map((block) => {
+    const end = block.start + block.in * block.out;
+    const from = first;
+    while (first < support.length && support[first]! < end) first++;
+    const places = support.subarray(from, first).map((j) => j - block.start);
+    block.panels ??= kernels.sparseGradients ? columnPanels(block.singleA, kernels) : undefined;
+    const products =
+      block.panels && keptProducts({ A: block.singleA, B: block.singleB, panels: block.panels }, places, kernels);
+    const size = products ? 0 : block.in * block.out;
+    return { block, from, places, products, X: zeros(size, dtype), result: zeros(size, dtype) };
+  });
+  const whole = zeros(dim, dtype);
+  const scattered = (x: Vec): Vec => {
+    whole.fill(0);
+    for (let s = 0; s < support.length; s++) whole[support[s]!] = x[s]!;
+    return whole;
+  };
+  return {
+    ...{ rows: view.rows, dim: support.length, dtype, scale: view.scale, damping: view.damping },
+    productCost: parts.reduce((sum, { block, products }) => sum + (products?.cost ?? costOf(block)), 0) / gemmSpeedUp,
+    times: (x, out) => view.times(scattered(x), out),
+    async transposeTimes(u, out) {
+      const all = zeros(dim, dtype);
+      await view.transposeTimes(u, all);
+      for (let s = 0; s < support.length; s++) out[s] = all[support[s]!]!;
+    },
+    gramTimes(x, out) {
+      for (const { block, from, places, products, X, result } of parts) {
+        const to = from + places.length;
+        if (products) {
+          products.multiply(x.subarray(from, to), out.subarray(from, to));
+          continue;
+        }
+        // One layer, as a whole; where nothing is kept X stays zero.
+        for (let e = 0; e < places.length; e++) X[places[e]!] = x[from + e]!;
+        multiply({ blocks: [{ ...block, start: 0 }], x: X, out: result, kernels, by: "G'G" });
+        for (let e = 0; e < places.length; e++) out[from + e] = result[places[e]!]!;
+      }
+    },
+    columnGram: (inner, out) =>
+      writeColumnGram(
+        blocks,
+        inner.map((s) => support[s]!),
+        out,
+      ),
+    columnNormsSquared() {
+      const all = view.columnNormsSquared();
+      return Float64Array.from(support, (j) => all[j]!);
+    },
+    release() {
+      for (const { products } of parts) products?.release();
+    },
+  };
+}
+
+/** Multiply-adds of a product with a whole block. */
+function costOf(block: Block): number {
+  return block.in * block.out * (block.in + block.out);
 }
 
 /** b_o a_i at weight (o, i) of every layer. */

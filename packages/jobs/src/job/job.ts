@@ -1,6 +1,6 @@
 /** A job: everything that decides its result, and the hash of that as its name. */
 import { createHash } from "node:crypto";
-import { encodeJson, type Json } from "./canonical-json.ts";
+import { decodeJson, encodeJson, type Json } from "./canonical-json.ts";
 
 /** SHA-256, hexadecimal. */
 export type Hash = string;
@@ -44,9 +44,10 @@ export function hashOf(bytes: Uint8Array): Hash {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Names a job. */
+/** Names a job. Its content is as whoever reads it from a store has it, in the order of keys too, on which results may depend. */
 export function makeJob(content: JobContent, label: string): Job {
-  return { id: hashOf(encodeJson(contentJson(content))), content, label };
+  const bytes = encodeJson(contentJson(content));
+  return { id: hashOf(bytes), content: decodeJson(bytes) as unknown as JobContent, label };
 }
 
 /** The content as JSON, of whose bytes the id is the hash. */

@@ -2,7 +2,7 @@
 import { isPruneError, type RunEvent } from "@secateur/core";
 import { notReproduced, unknownKind } from "../errors.ts";
 import type { Store } from "../store/store.ts";
-import { decodeJson, encodeJson, type Json } from "./canonical-json.ts";
+import { decodeJson, encodeInOrder, encodeJson, type Json } from "./canonical-json.ts";
 import { contentJson, type Hash, hashOf, type Job, type JobContent, type JobRecord } from "./job.ts";
 
 /** What a job works with. */
@@ -63,23 +63,24 @@ export async function readJob(store: Store, id: Hash, label: string): Promise<Jo
  * Runs a job that is not finished and keeps what it gives.
  *
  * @param spec.where - who runs it, for people
+ * @param spec.isNew - whether it was not finished a moment ago; default: that is looked up
  * @returns the record, new or found
  * @throws ERR_JOB_KIND, ERR_NOT_REPRODUCED, what the kind throws, what the store throws
  */
 export async function performJob(
-  spec: { job: Job; kinds: JobKinds; where: string },
+  spec: { job: Job; kinds: JobKinds; where: string; isNew?: boolean },
   around: JobSurroundings,
 ): Promise<JobRecord> {
   const { job, kinds, where } = spec;
   const { store } = around;
-  const before = await findRecord(store, job.id);
+  const before = spec.isNew ? undefined : await findRecord(store, job.id);
   if (before) return before;
   const kind = Object.hasOwn(kinds, job.content.kind) ? kinds[job.content.kind] : undefined;
   if (!kind) throw unknownKind(job.content.kind, Object.keys(kinds));
   const started = performance.now();
   const { result, measured = {} } = await kind(job.content, around);
   const ms = performance.now() - started;
-  const bytes = encodeJson(result);
+  const bytes = encodeInOrder(result);
   // Somebody may have finished it meanwhile, where a lock was lost: the same bytes, or something is wrong.
   const other = await findRecord(store, job.id);
   if (other && other.result !== hashOf(bytes)) {

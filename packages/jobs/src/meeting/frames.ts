@@ -25,9 +25,12 @@ export type Frame =
 
 /** Longer ones are no message of ours, and cannot be written at once. */
 const mostBytes = 2 ** 31 - 1;
-/** Both sides say that they are there this often, and count as gone after so long without a word. A side that computes hears the other between two pieces of work. */
+/**
+ * Both sides say that they are there this often, and count as gone after so long without a word: longer than any piece of work, in which a side says nothing. A worker that is gone is
+ * missed long before by its queue, and by its socket where its process ended.
+ */
 const aliveMs = 10_000;
-const goneMs = 120_000;
+const goneMs = 600_000;
 
 /** Sends a message. @throws ERR_FRAME for one that is too long */
 export function sendFrame(stream: Duplex, frame: Frame): void {
@@ -44,8 +47,13 @@ export function onFrames(stream: Duplex, hear: (frame: Frame) => void): void {
   let pieces: Buffer[] = [];
   let held = 0;
   let heardAt = performance.now();
+  let turnedAt = heardAt;
   const timer = setInterval(() => {
-    if (performance.now() - heardAt > goneMs) stream.destroy();
+    const now = performance.now();
+    // It is this side that was away, and has not looked yet at what came meanwhile.
+    if (now - turnedAt > 2 * aliveMs) heardAt = now;
+    turnedAt = now;
+    if (now - heardAt > goneMs) stream.destroy();
     else if (stream.writable) sendFrame(stream, { type: "alive" });
   }, aliveMs);
   timer.unref();

@@ -57,6 +57,20 @@ test("a member that goes away fails what it was asked, and another takes its pla
   await third;
 });
 
+test("what a member was asked fails when another takes its place, however silent it is", async () => {
+  const meeting = await opened();
+  const first = member(meeting, ["a"]);
+  first.catch(() => {});
+  const [a] = await meeting.all(["a"], { signal: quiet });
+  const asked = a!.call("never");
+  const second = member(meeting, ["a"]);
+  await expect(asked).rejects.toSatisfy(isMemberLost);
+  const [again] = await meeting.all(["a"], { signal: quiet });
+  expect(await again!.call("say", 1)).toMatchObject({ argument: 1 });
+  await meeting.close();
+  await second;
+});
+
 test("nobody comes in without the key, and what is no message of ours is dropped", async () => {
   const meeting = await opened();
   const stranger = { ...meeting, place: { ...meeting.place, key: "00".repeat(32) } };

@@ -176,6 +176,8 @@ class Member {
   end(): void {
     if (!this.#socket.destroyed) sendFrame(this.#socket, { type: "end" });
     this.#socket.end();
+    // One that hears nothing is not waited for, nor what it was asked.
+    setTimeout(() => this.#socket.destroy(), closeMs).unref();
   }
 
   #hear(frame: Frame): void {

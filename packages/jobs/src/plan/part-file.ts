@@ -1,7 +1,7 @@
 /** A part's results as bytes, and many parts put together in a store: what `--shard` writes and `merge` reads. */
 import { isPruneError } from "@secateur/core";
 import { notAPart, notReproduced, partsMissing, partsOfOtherPlans, partTwice } from "../errors.ts";
-import { canonicalJson, decodeJson, encodeJson, type Json } from "../job/canonical-json.ts";
+import { canonicalJson, decodeJson, encodeInOrder, encodeJson, type Json } from "../job/canonical-json.ts";
 import { contentJson, hashOf, type Job, type JobRecord } from "../job/job.ts";
 import { findRecord, readResult, recordName } from "../job/perform-job.ts";
 import type { Store } from "../store/store.ts";
@@ -43,7 +43,7 @@ export async function encodePart(spec: {
     results.push({ id, record, result: await readResult(store, id, record) });
   }
   const content = { secateurPart: 1, shard: { ...shard }, plan: planHash(jobs), request, results };
-  return encodeJson(content as unknown as Json);
+  return encodeInOrder(content as unknown as Json);
 }
 
 /** @throws ERR_PART */
@@ -60,7 +60,7 @@ export function decodePart(bytes: Uint8Array, path: string): Part {
     throw notAPart(path, "another version of secateur wrote it");
   const isWhole = isShard(shard) && isHash(plan) && Array.isArray(results) && results.every(isResult);
   if (secateurPart !== 1 || !isWhole || request === undefined) throw notAPart(path, "it is no part of a plan");
-  const damaged = results.find(({ record, result }) => hashOf(encodeJson(result)) !== record.result);
+  const damaged = results.find(({ record, result }) => hashOf(encodeInOrder(result)) !== record.result);
   if (damaged) throw notAPart(path, `the result of job ${damaged.id.slice(0, 12)} is damaged`);
   return { path, shard, plan, request, results };
 }
@@ -116,7 +116,7 @@ export async function storePart(store: Store, { path, results }: Part): Promise<
       throw notReproduced({ label: `${path}, job ${id.slice(0, 12)}`, before: before.result, now: record.result });
     }
     if (before) continue;
-    await store.put(encodeJson(result));
+    await store.put(encodeInOrder(result));
     await store.write(recordName(id), encodeJson(record as unknown as Json));
   }
 }

@@ -179,7 +179,7 @@ describe("parts of a plan", () => {
     const spoilt = [
       whole.replace(/"id":"[0-9a-f]{64}"/, '"id":"../../escaped"'),
       whole.replace('"count":2', '"count":1000000000'),
-      whole.replace(/"results":\[.*?\],"secateurPart"/, '"results":[null],"secateurPart"'),
+      whole.replace(/"results":\[.*\]\}/, '"results":[null]}'),
     ];
     expect(spoilt).not.toContain(whole);
     for (const text of ["", "{}", "[1]", '{"secateurPart":2}', ...spoilt]) {

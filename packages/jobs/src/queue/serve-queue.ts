@@ -8,6 +8,7 @@ import process from "node:process";
 import { isPruneError } from "@secateur/core";
 import type { Job as QueuedJob } from "bullmq";
 import { foreignQueue, memoryExceeded, storeNotShared } from "../errors.ts";
+import type { Job } from "../job/job.ts";
 import { findRecord, readJob } from "../job/perform-job.ts";
 import type { Store } from "../store/store.ts";
 import { errorData } from "../threads/error-data.ts";
@@ -127,12 +128,14 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       return await leave(queued, { label: data.label, reason, token });
     }
     const waitedMs = Math.max(0, (queued.processedOn ?? 0) - queued.timestamp);
+    const read = readJob(store, data.job, data.label);
+    read.catch(() => {}); // awaited where it is wanted
     if (await findRecord(store, data.job)) return { waitedMs };
-    return await compute(queued, { token, waitedMs });
+    return await compute(queued, { token, waitedMs, read });
   };
   const compute = async (
     queued: QueuedJob<Message, Answer>,
-    { token, waitedMs }: { token: string; waitedMs: number },
+    { token, waitedMs, read }: { token: string; waitedMs: number; read: Promise<Job> },
   ): Promise<Answer> => {
     const { label, job: jobId } = queued.data;
     const stop = new AbortController();
@@ -152,7 +155,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
     running.set(jobId, label);
     try {
       if (draining.signal.aborted) stop.abort();
-      const job = await readJob(store, jobId, label);
+      const job = await read;
       const reason = packagesDiffer(job.content.packages, packages);
       if (reason !== undefined) {
         return await leave(queued, { label, reason: `this worker ${reason}`, token });

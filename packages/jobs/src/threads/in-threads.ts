@@ -31,20 +31,23 @@ export function inThreads(spec: {
       const described = last.then(() => describeJob(store, job));
       last = described.catch(() => {});
       await described;
-      const record = await pool.run(job, {
-        where: (thread) => `thread ${thread + 1}`,
-        signal,
-        onStart(where) {
-          at = where;
-          waitedMs = performance.now() - handedOut;
-          onEvent({ type: "started", job, where });
+      const record = await pool.run(
+        { id: job.id, label: job.label },
+        {
+          where: (thread) => `thread ${thread + 1}`,
+          signal,
+          onStart(where) {
+            at = where;
+            waitedMs = performance.now() - handedOut;
+            onEvent({ type: "started", job, where });
+          },
+          onEvent(event) {
+            const text = progressText(event);
+            if (text === undefined) onRunEvent(event);
+            else onEvent({ type: "progress", job, where: at, text });
+          },
         },
-        onEvent(event) {
-          const text = progressText(event);
-          if (text === undefined) onRunEvent(event);
-          else onEvent({ type: "progress", job, where: at, text });
-        },
-      });
+      );
       return { record, waitedMs };
     },
     close: () => pool.close(),

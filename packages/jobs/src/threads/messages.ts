@@ -1,10 +1,17 @@
-/** What a pool and its threads say to each other. A thread is told hashes and names, never code. */
+/** What a pool and its threads say to each other. A thread is told what a job is, never code. */
 import type { Fault, RunEvent } from "@secateur/core";
-import type { JobRecord } from "../job/job.ts";
+import type { JobContent, JobRecord } from "../job/job.ts";
 
 /** To a thread. */
 export type ToThread =
-  | { readonly type: "run"; readonly id: string; readonly label: string; readonly where: string }
+  | {
+      readonly type: "run";
+      readonly id: string;
+      readonly label: string;
+      readonly where: string;
+      /** Of a job that was read and looked up a moment ago, so that it need not be again. */
+      readonly content?: JobContent | undefined;
+    }
   | { readonly type: "abort" };
 
 /** An error as data: threads copy messages, and would lose its code. */

@@ -29,12 +29,15 @@ export async function serveJobs(kindsIn: (cwd: string) => JobKinds): Promise<voi
     running = new AbortController();
     void runOne(message, running.signal);
   });
-  const runOne = async ({ id, label, where }: ToThread & { type: "run" }, signal: AbortSignal): Promise<void> => {
+  const runOne = async (
+    { id, label, where, content }: ToThread & { type: "run" },
+    signal: AbortSignal,
+  ): Promise<void> => {
     let told = Number.NEGATIVE_INFINITY;
     try {
-      const job = await readJob(store, id, label);
+      const job = content ? { id, label, content } : await readJob(store, id, label);
       const record = await performJob(
-        { job, kinds, where },
+        { job, kinds, where, isNew: content !== undefined },
         {
           ...{ store, signal },
           onEvent(event) {

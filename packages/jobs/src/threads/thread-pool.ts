@@ -17,11 +17,12 @@ export interface ThreadPool {
   /**
    * Runs a job whose content is in the store, as soon as a thread is free.
    *
+   * @param job.content - where it was read, and the job not found finished, a moment ago; default: the thread reads it
    * @param around.onStart - called when a thread begins it
    * @throws what the job throws; ERR_JOB_THREAD where its thread ends; ERR_ABORTED
    */
   run(
-    job: Pick<Job, "id" | "label">,
+    job: Pick<Job, "id" | "label"> & Partial<Pick<Job, "content">>,
     around: {
       readonly where: (thread: number) => string;
       readonly signal: AbortSignal;
@@ -93,7 +94,7 @@ export function threadPool(spec: { entry: URL; size: number; store: string; cwd:
     await thread.worker.terminate();
   };
   return {
-    async run({ id, label }, { where, signal, onStart, onEvent }) {
+    async run({ id, label, content }, { where, signal, onStart, onEvent }) {
       const place = await take(signal);
       let thread: Thread;
       try {
@@ -116,7 +117,7 @@ export function threadPool(spec: { entry: URL; size: number; store: string; cwd:
           thread.onEvent = onEvent;
           thread.label = label;
           onStart(where(place));
-          thread.worker.postMessage({ type: "run", id, label, where: where(place) } satisfies ToThread);
+          thread.worker.postMessage({ type: "run", id, label, where: where(place), content } satisfies ToThread);
         });
       } finally {
         thread.end = undefined;

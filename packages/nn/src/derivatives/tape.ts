@@ -32,7 +32,7 @@ export interface RunSpec extends Partial<Pick<OpCall, "mode" | "onStatistics" | 
   /** [batch, features], images in the network's layout; kept as it is */
   readonly input: Mat;
   readonly pool: Pool;
-  /** Runs the batch in panels of 32 examples, products over kept weights; such a tape has no tangents. Default: in rows. */
+  /** Runs the batch in panels of 32 examples, products over kept weights; such a tape has no tangents, and goes backward in mode "train" alone. Default: in rows. */
   readonly panels?: PanelPlan;
 }
 
@@ -87,6 +87,11 @@ export function logitsOf(spec: RunSpec): Mat {
   );
   const { output } = steps[graph.logits]!;
   if (input !== spec.input && input.data !== output.data) pool.give(input.data);
+  if (spec.panels) {
+    const rows = toRows(output, pool);
+    pool.give(output.data);
+    return rows;
+  }
   if (output.data !== spec.input.data) return output;
   return copied(output, pool);
 }

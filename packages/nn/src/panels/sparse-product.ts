@@ -4,6 +4,7 @@
  */
 import { type ConvolutionShape, type Mat, panelWidth, type SparsePattern, type Vec } from "@secateur/core";
 import type { LayerOf } from "../graph/layer-spec.ts";
+import { factorsOf } from "../ops/fold.ts";
 import {
   deposit,
   type GradientPlace,
@@ -36,9 +37,20 @@ export function sparseProduct(call: OpCall, layer: ProductLayer, { places, patte
   for (let e = 0; e < places.length; e++) values[e] = w[places[e]!]!;
   const { channels, height, width } = node.shape;
   const output = take(pool, x.rows, channels * height * width * panelWidth);
-  const bias = layer.bias === false ? {} : { bias: weights.get(`${layer.name}.bias`)!.data };
+  const { scale, bias } = factors(call, layer);
+  if (scale) {
+    for (let row = 0; row < pattern.rows; row++) {
+      for (let e = pattern.starts[row]!; e < pattern.starts[row + 1]!; e++) values[e] = values[e]! * scale[row]!;
+    }
+  }
   const product = { shape, pattern, values };
-  kernels.sparseConvolve!({ ...product, images: x.data, ...bias, out: output.data, relu: isRectified(call) });
+  if (places.length === 0) fill(output, bias, isRectified(call));
+  else {
+    kernels.sparseConvolve!({
+      ...{ ...product, images: x.data, out: output.data, relu: isRectified(call) },
+      ...(bias ? { bias } : {}),
+    });
+  }
   return {
     output,
     kept: [values],
@@ -61,9 +73,28 @@ export function sparseProduct(call: OpCall, layer: ProductLayer, { places, patte
       pool.give(delta.data);
       return [previous];
     },
-    // Only training runs in panels, and training takes no tangents.
+    // Neither training nor outputs alone take tangents.
     tangent: () => undefined,
   };
+}
+
+/** What a layer without weights gives: its bias at every position of every panel. */
+function fill({ data }: Mat, bias: Vec | undefined, isRectified: boolean): void {
+  if (!bias) {
+    data.fill(0);
+    return;
+  }
+  const position = bias.length * panelWidth;
+  bias.forEach((value: number, channel: number) => {
+    data.fill(isRectified ? Math.max(0, value) : value, channel * panelWidth, (channel + 1) * panelWidth);
+  });
+  for (let done = position; done < data.length; done *= 2) data.copyWithin(done, 0, Math.min(done, data.length - done));
+}
+
+/** What sums are multiplied by, and what is added: with running statistics those of a batch normalisation that is folded into the layer. */
+function factors({ node, weights, mode }: OpCall, layer: ProductLayer): { readonly scale?: Vec; readonly bias?: Vec } {
+  if (layer.kind === "conv2d" && mode === "eval") return factorsOf(node, layer, weights);
+  return layer.bias === false ? {} : { bias: weights.get(`${layer.name}.bias`)!.data };
 }
 
 /** The product as a convolution whose images are panels. */

@@ -11,6 +11,7 @@ import { inDtype } from "../in-dtype.ts";
 import type { Network } from "../network.ts";
 import { imageShape } from "../network-tensors.ts";
 import type { OpCall } from "../ops/op.ts";
+import { fillsPanels, outputPlan } from "../panels/panel-plan.ts";
 import { withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 
@@ -49,6 +50,7 @@ export async function reestimateBatchNorm(
   const random = rng.fork("images");
   return await withPool(ctx.kernels, dtypeOfWeights(network.weights), async (pool) => {
     let done = 0;
+    const panels = outputPlan({ network: network.spec, weights: network.weights, pool });
     for (let start = 0; start < order.length; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
       if (start > 0 && indices.length < batchSize / 2) break;
@@ -63,6 +65,7 @@ export async function reestimateBatchNorm(
           : inputs,
         pool,
         mode: "train",
+        ...(panels && fillsPanels(indices.length) ? { panels } : {}),
         // The running ones are read in eval mode only: they may change under way.
         onStatistics: (layer, mean, variance) => mix(network, { layer, mean, variance, share }),
       });

@@ -10,20 +10,28 @@ import { type RemovalTrace, rowLosses, traceWork } from "../search/trace.ts";
 import { lossLevels } from "./loss-database.ts";
 import type { LayerAllocation, LayerShare } from "./share-budget.ts";
 
+/** What a layer's traces are asked for. */
+export interface TraceSpec {
+  readonly rules: readonly LayerAllocation[];
+  /** 1 for weights that may be kept; default: all. */
+  readonly eligible?: Mask | undefined;
+  /** Multiply-adds of the traces at most, but for one row. Default 3.3e9: all rows of layers of 64 x 670 or 40 x 784, in some three seconds. */
+  readonly mostWork?: number;
+}
+
+/** What they tell. */
+export type LayerTraces = Pick<LayerShare, "losses" | "levels">;
+
+/** Whether a rule shares by traces at all. */
+export function asksForTraces(rules: readonly LayerAllocation[]): boolean {
+  return rules.includes("global") || rules.includes("loss-database");
+}
+
 /** Of all removals 8 bytes a weight, and levels of a layer. A layer whose outputs are all 0 loses nothing by any of them. */
-export async function traceLosses(
-  problem: Problem,
-  spec: {
-    readonly rules: readonly LayerAllocation[];
-    readonly eligible?: Mask | undefined;
-    /** Multiply-adds of the traces at most, but for one row. Default 3.3e9: all rows of layers of 64 x 670 or 40 x 784, in some three seconds. */
-    readonly mostWork?: number;
-  },
-  ctx: RunContext,
-): Promise<Pick<LayerShare, "losses" | "levels">> {
+export async function traceLosses(problem: Problem, spec: TraceSpec, ctx: RunContext): Promise<LayerTraces> {
   const { rules, mostWork = defaults.allocation.mostWork } = spec;
   const [isGlobal, isDatabase] = [rules.includes("global"), rules.includes("loss-database")];
-  if (!isGlobal && !isDatabase) return {};
+  if (!asksForTraces(rules)) return {};
   const { id, w } = problem;
   const { rows, cols } = w;
   const traced = Math.min(rows, Math.max(1, Math.floor(mostWork / traceWork({ rows: 1, cols }))));

@@ -4,7 +4,7 @@ import { type PruneLayersRequest, pruneLayers } from "./prune-layers.ts";
 /** How layers share a budget, what they are to match, and whether blocks are re-fitted. */
 export type LayerLoopOptions = Pick<
   PruneLayersRequest,
-  "offsets" | "allocation" | "evolution" | "heldOut" | "match" | "atOnce" | "blocks"
+  "offsets" | "allocation" | "evolution" | "heldOut" | "match" | "atOnce" | "traces" | "blocks"
 >;
 
 /**

@@ -26,6 +26,7 @@ import {
   shareLimits,
 } from "../allocation/share-budget.ts";
 import { surveyLayers } from "../allocation/survey-layers.ts";
+import type { traceLosses } from "../allocation/trace-losses.ts";
 import { limitNotShared, nothingHeldOut, nothingToPrune, nothingToShare } from "../errors.ts";
 import { checkOffsets, createOffsets, type FittedOffsets } from "./offsets.ts";
 import { readAll, writeAll } from "./parameters.ts";
@@ -55,7 +56,9 @@ export interface PruneLayersRequest
   readonly evolution?: EvolutionOptions;
   /** Of the calibration examples, how many are held out where allocation "auto" or "evolution" makes a choice, at least one and not all; default: an eighth. */
   readonly heldOut?: number;
-  /** Layers that are solved at a time where their inputs are parallel, of a solver that solves elsewhere; the results are the same. Default 1. */
+  /** Traces a layer, where the budget is shared out by traces; default: here. What it gives has to be the same. */
+  readonly traces?: typeof traceLosses;
+  /** Layers that are traced at a time, and solved at a time where their inputs are parallel, by what does so elsewhere; the results are the same. Default 1. */
   readonly atOnce?: number;
   /** Re-fits whole blocks together against the dense model's when all layers are pruned; default: no. */
   readonly blocks?: BlockRefitOptions;

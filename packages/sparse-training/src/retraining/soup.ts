@@ -4,11 +4,34 @@
  *   theta = (1 / m) sum over i of theta_i.
  * Running statistics of batch normalisation are averaged too; they may be measured anew afterwards.
  */
-import { checkNumber, forkContext, type Retrainer, type RetrainingState, type StateTensor } from "@secateur/core";
+import {
+  checkNumber,
+  forkContext,
+  type Retrainer,
+  type RetrainingState,
+  type RetrainRequest,
+  type RunContext,
+  type StateTensor,
+} from "@secateur/core";
 import { masksMove } from "../errors.ts";
 import { createMean, namesUnder, withoutPrefix } from "./tensor-mean.ts";
 
 const prefix = "soup/";
+
+/** One member of a soup, and what it is trained from. */
+export interface SoupMember {
+  /** Its place, from 0. */
+  readonly member: number;
+  readonly start: readonly StateTensor[];
+  readonly request: Omit<RetrainRequest, "rules" | "resume" | "onEpoch">;
+  /** Its own random numbers. */
+  readonly ctx: RunContext;
+}
+
+/** Trains a member somewhere, as the retrainer of the soup would. @returns the tensors of its model, and the state at the end */
+export type TrainMember = (
+  member: SoupMember,
+) => Promise<{ readonly model: readonly StateTensor[]; readonly state: RetrainingState }>;
 
 /**
  * A retrainer whose every training is that of `members` copies, one after the other, and leaves their mean. Takes m times as long, and the memory of two
@@ -17,11 +40,16 @@ const prefix = "soup/";
  * Stopped after an epoch, it leaves the mean of the members so far and of that one as it is then.
  *
  * @param members - m, a whole number >= 2
+ * @param how.trainMember - trains the members somewhere else, all at a time; default: here, one after the other. Epochs of theirs are not told, and what is continued from a state is trained here
  * @throws ERR_OPTION; on training ERR_IMPOSSIBLE with rules, whose masks could differ between members
  * @example
  * const retrainer = soup(createRetrainer(network, { data }), 3);
  */
-export function soup(retrainer: Retrainer, members: number): Retrainer {
+export function soup(
+  retrainer: Retrainer,
+  members: number,
+  { trainMember }: { readonly trainMember?: TrainMember } = {},
+): Retrainer {
   checkNumber("soup", "members", members, { least: 2, whole: true });
   return {
     ...retrainer,
@@ -29,7 +57,10 @@ export function soup(retrainer: Retrainer, members: number): Retrainer {
     settings: JSON.stringify({ soup: members, of: retrainer.settings }),
     async retrain(request, ctx) {
       if (request.rules && request.rules.length > 0) throw masksMove("soup");
-      const { resume, onEpoch, ...rest } = request;
+      const { resume, onEpoch, rules: _, ...rest } = request;
+      if (trainMember && !resume) {
+        return await trainApart(retrainer, { members, request: rest, trainMember }, ctx);
+      }
       const saved = resume && namesUnder(prefix, resume.tensors);
       const start = saved ? namesUnder("start/", saved) : retrainer.capture();
       const mean = createMean(saved ? namesUnder("mean/", saved) : []);
@@ -63,10 +94,36 @@ export function soup(retrainer: Retrainer, members: number): Retrainer {
         );
         mean.add(retrainer.capture());
       }
-      await retrainer.restore(mean.mean());
-      const { tensors, ...report } = last!;
-      const own = new Map(mean.mean().map((tensor) => [tensor.name, tensor]));
-      return { ...report, tensors: tensors.map((tensor) => own.get(tensor.name) ?? tensor) };
+      return await leaveMean(retrainer, mean.mean(), last!);
     },
   };
+}
+
+/** The members somewhere else; their mean in their order, whichever is trained first. */
+async function trainApart(
+  retrainer: Retrainer,
+  spec: { members: number; request: SoupMember["request"]; trainMember: TrainMember },
+  ctx: RunContext,
+): Promise<RetrainingState> {
+  const { members, request, trainMember } = spec;
+  const start = retrainer.capture();
+  const trained = await Promise.all(
+    Array.from({ length: members }, (_, member) =>
+      trainMember({ member, start, request, ctx: forkContext(ctx, `soup ${member}`) }),
+    ),
+  );
+  const mean = createMean([]);
+  for (const { model } of trained) mean.add(model);
+  return await leaveMean(retrainer, mean.mean(), trained.at(-1)!.state);
+}
+
+/** The mean in the model, and in the state of the last member. */
+async function leaveMean(
+  retrainer: Retrainer,
+  mean: readonly StateTensor[],
+  { tensors, ...report }: RetrainingState,
+): Promise<RetrainingState> {
+  await retrainer.restore(mean);
+  const own = new Map(mean.map((tensor) => [tensor.name, tensor]));
+  return { ...report, tensors: tensors.map((tensor) => own.get(tensor.name) ?? tensor) };
 }

@@ -16,7 +16,7 @@ import {
   type Store,
 } from "@secateur/jobs";
 import { type ColumnShard, columnShard, columnShardMethods, panelColumns } from "@secateur/solvers-chita";
-import { badColumnsJob } from "../../errors.ts";
+import { badJob } from "../../errors.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { JobHost } from "../jobs/job-host.ts";
 import { openNpyColumns } from "./npy-columns.ts";
@@ -41,6 +41,8 @@ export interface ColumnsSettings {
   /** The column of all with which the files begin; default 0. */
   readonly first?: number;
 }
+
+const badColumnsJob = (reason: string): Error => badJob("a job that holds columns", reason);
 
 /** Answered beside the methods of a shard: the most memory that the process had, in bytes. */
 export const peakMethod = "peak";

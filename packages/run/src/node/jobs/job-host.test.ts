@@ -10,8 +10,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { namedArchitecture } from "../open/architecture/described-architecture.ts";
 import { storeInputs } from "./input-files.ts";
 import { type JobHost, jobHost } from "./job-host.ts";
-import { jobKinds } from "./job-kinds.ts";
-import { pruneJob } from "./prune-kind.ts";
+import { jobKinds } from "./kinds/job-kinds.ts";
+import { pruneJob } from "./kinds/prune-kind.ts";
 
 const arch = "mlp:6-5-3:nobias";
 

@@ -4,7 +4,7 @@ import type { Job, JobEvent } from "@secateur/jobs";
 import type { SensitivitySpec } from "../sensitivity/run-sensitivity.ts";
 import { storeInputs } from "./input-files.ts";
 import { jobPackages } from "./job-packages.ts";
-import { keepScan, layerJob, type PortableScan } from "./layer-kind.ts";
+import { keepScan, layerJob, type PortableScan } from "./kinds/layer-kind.ts";
 import { startJobs } from "./run-jobs.ts";
 import { openWorkPlace, refuseContradictions, type WorkFlags, type WorkPlace } from "./work-place.ts";
 

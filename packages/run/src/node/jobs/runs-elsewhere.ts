@@ -6,7 +6,7 @@ import { gradientsOf } from "../compare/compared-method.ts";
 import type { RunsElsewhere } from "../compare/run-compare.ts";
 import { storeInputs } from "./input-files.ts";
 import { jobPackages } from "./job-packages.ts";
-import { pruneJob, runOfJob } from "./prune-kind.ts";
+import { pruneJob, runOfJob } from "./kinds/prune-kind.ts";
 import { type JobReport, type RunningJobs, startJobs } from "./run-jobs.ts";
 import { openWorkPlace, refuseContradictions, type WorkFlags, type WorkPlace } from "./work-place.ts";
 

@@ -7,7 +7,7 @@ export interface WithoutTimes {
   readonly times: Readonly<Record<string, number>>;
 }
 
-/** Takes the numbers away whose key ends in "Ms". */
+/** Takes the numbers away whose key ends in "Ms"; nothing stands in their places, which stay where they are among the others. */
 export function withoutTimes(value: Json): WithoutTimes {
   const times: Record<string, number> = {};
   const walk = (one: Json, path: string): Json => {
@@ -16,8 +16,9 @@ export function withoutTimes(value: Json): WithoutTimes {
     const kept: Record<string, Json> = {};
     for (const [key, inner] of Object.entries(one as { readonly [key: string]: Json | undefined })) {
       if (inner === undefined) continue;
-      if (isTime(key, inner)) times[`${path}/${key}`] = inner as number;
-      else kept[key] = walk(inner, `${path}/${key}`);
+      const takes = isTime(key, inner);
+      if (takes) times[`${path}/${key}`] = inner as number;
+      kept[key] = takes ? null : walk(inner, `${path}/${key}`);
     }
     return kept;
   };

@@ -10,6 +10,7 @@ import {
   onQueue,
   openStore,
   parseQueueAddress,
+  removeStore,
   type Shard,
   type Store,
 } from "@secateur/jobs";
@@ -48,6 +49,11 @@ export const threadEntry: URL = new URL(
 /** Whether a command's work goes through a store at all. */
 export function asksForJobs({ store, workers, queue, shard }: WorkFlags): boolean {
   return [store, workers, queue, shard].some((flag) => flag !== undefined);
+}
+
+/** Puts the store away that a command made for itself, once all its work is done: of what was interrupted or failed the finished part stays, for the same command. */
+export async function clearWorkStore(flags: WorkFlags, fallback: string): Promise<void> {
+  if (asksForJobs(flags) && flags.store === undefined) await removeStore(fallback);
 }
 
 /**
@@ -92,7 +98,7 @@ export async function openWorkPlace(spec: {
     const executor = inThreads({ store, entry, threads: workers, cwd, onRunEvent });
     return { store, executor: async () => executor, ...part, close: () => executor.close() };
   }
-  const { jobKinds } = await import("./job-kinds.ts");
+  const { jobKinds } = await import("./kinds/job-kinds.ts");
   const host = jobHost({ cwd, session });
   const executor = inProcess({ store, kinds: jobKinds(host), onRunEvent });
   return { store, executor: async () => executor, host, ...part, close: () => host.close() };

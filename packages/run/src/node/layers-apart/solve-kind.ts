@@ -1,10 +1,12 @@
 /** The job that solves the problem of one layer: what layer-wise pruning with parallel inputs is made of. */
-import { createRunContext, type RunEvent, type Solution } from "@secateur/core";
+import { createRunContext, type Solution } from "@secateur/core";
 import { type Hash, type Job, type JobContent, type JobKind, type Json, makeJob } from "@secateur/jobs";
 import type { KernelChoice } from "../../session.ts";
 import { readySolver } from "../compare/compared-method.ts";
 import type { JobHost } from "../jobs/job-host.ts";
+import { checkJob } from "../jobs/kinds/check-job.ts";
 import { findSolver } from "../plugins/find-solver.ts";
+import { holdJobNotes, type JobNote } from "./job-notes.ts";
 import { decodeProblem, encodeWeights } from "./portable-problem.ts";
 
 /** The name of the kind. */
@@ -21,19 +23,20 @@ export interface SolveLayerSettings {
 /** What it gives; `weights` is the hash of weights and mask. */
 export interface SolvedLayer extends Omit<Solution, "w" | "mask"> {
   readonly weights: Hash;
-  readonly notes: readonly Extract<RunEvent, { type: "note" }>[];
+  readonly notes: readonly JobNote[];
 }
 
 /** The kind. */
 export function solveKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
+    checkJob(content, {
+      what: "a job that solves a layer",
+      settings: { solver: "text", options: "object", seed: "whole", kernels: "kernels" },
+      inputs: ["problem"],
+    });
     const settings = content.settings as unknown as SolveLayerSettings;
     const { solver: name, options, seed } = settings;
-    const notes: Extract<RunEvent, { type: "note" }>[] = [];
-    const hear = (event: RunEvent): void => {
-      if (event.type === "note") notes.push(event);
-      else onEvent(event);
-    };
+    const { notes, hear } = holdJobNotes(onEvent);
     const { kernels } = await host.session(settings, { signal, onEvent: hear });
     const { solver } = await readySolver({ found: await findSolver(name, host.cwd), options, plan: {} }, {});
     const problem = decodeProblem(await store.get(content.inputs["problem"]!), kernels);

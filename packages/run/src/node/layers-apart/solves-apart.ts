@@ -1,31 +1,43 @@
-/** The layers of `secateur prune --inputs parallel` as jobs. */
-import type { Solver } from "@secateur/core";
-import { type JobEvent, readResult, runPlan } from "@secateur/jobs";
+/** The layers of `secateur prune --inputs parallel`, and the traces by which layers share a budget, as jobs. */
+import type { Problem, RunContext, Solution, Solver } from "@secateur/core";
+import { type Job, type JobEvent, readResult, runPlan } from "@secateur/jobs";
+import { asksForTraces, traceLosses } from "@secateur/solvers-layerwise";
 import { badUsage } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
 import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
+import type { JobNote } from "./job-notes.ts";
 import { decodeWeights, encodeProblem } from "./portable-problem.ts";
 import { type SolvedLayer, solveJob } from "./solve-kind.ts";
+import { type TracedLayer, traceJob, tracesOf } from "./trace-kind.ts";
 
 /** Layers that are handed out at a time on a queue: H of each stays in memory until its weights are back. */
 const onQueueAtOnce = 16;
 
-/** A solver that has its problems solved somewhere. */
+/** What solves and traces layers somewhere. */
 export interface SolvesApart {
   readonly solver: Solver;
+  readonly traces: typeof traceLosses;
   /** How many problems it can have under way. */
   readonly atOnce: number;
   close(): Promise<void>;
 }
 
-/** Only layers that do not depend on each other's new weights can be solved apart. @throws ERR_USAGE */
-export function assertParallelLayers({ layers }: Pick<PruneSettings, "layers">): void {
-  if (layers?.inputs === "parallel") return;
+/** Rules that share a budget by traces, each of which stands for itself. */
+const tracing: ReadonlySet<string> = new Set(["global", "loss-database", "auto", "evolution"]);
+
+/** Only layers that do not depend on each other's new weights can be solved apart; their traces for a shared budget can be in any case. @throws ERR_USAGE */
+export function assertParallelLayers(settings: Pick<PruneSettings, "layers">): void {
+  if (hasLayersApart(settings)) return;
   throw badUsage(
-    "--workers and --queue spread layers that do not wait for each other; add --inputs parallel to a layer-wise solver, or leave them out",
+    "--workers and --queue spread what does not wait for each other; add --inputs parallel to a layer-wise solver, or --layer-allocation global or loss-database, whose traces are spread, or --soup, whose members are, or leave them out",
   );
+}
+
+/** Whether something of the layers can be done apart. */
+export function hasLayersApart({ layers }: Pick<PruneSettings, "layers">): boolean {
+  return layers?.inputs === "parallel" || tracing.has(layers?.allocation ?? "");
 }
 
 /**
@@ -35,39 +47,53 @@ export function assertParallelLayers({ layers }: Pick<PruneSettings, "layers">):
  * @throws ERR_STORE, ERR_QUEUE, ERR_STORE_NOT_SHARED
  */
 export async function solvesApart(spec: {
-  settings: Pick<PruneSettings, "solver" | "found" | "options">;
+  settings: Pick<PruneSettings, "solver" | "found" | "options" | "layers">;
   flags: WorkFlags;
   fallback: string;
   cwd: string;
   session: Session;
 }): Promise<SolvesApart> {
   const { settings, flags, session, cwd } = spec;
-  const { solver, found, options } = settings;
+  const { solver, found, options, layers } = settings;
   const onEvent = (event: JobEvent): void => {
     if (event.type === "note") session.onEvent(event);
   };
   const place = await openWorkPlace({ ...spec, onEvent });
   const packages = await jobPackages({ session, found: [found], data: "npy:", cwd });
   const { seed, kernelChoice: kernels } = session;
-  const shared = { solver: found.entry.name, options, seed, kernels };
   const { store } = place;
+  /** What one job gives, with its notes told. */
+  const run = async <T extends { readonly notes: readonly JobNote[] }>(job: Job, ctx: RunContext): Promise<T> => {
+    const executor = await place.executor([job]);
+    const [outcome] = await runPlan({ jobs: [job], store, executor, signal: session.signal });
+    if ("error" in outcome!) throw outcome.error;
+    const result = (await readResult(store, job.id, outcome!.record)) as unknown as T;
+    for (const note of result.notes) ctx.report(note);
+    return result;
+  };
+  const solve = async (problem: Problem, ctx: RunContext): Promise<Solution> => {
+    const bytes = encodeProblem(problem);
+    if (!bytes) return await solver.solve(problem, ctx);
+    const shared = { solver: found.entry.name, options, seed, kernels };
+    const job = solveJob(shared, { problem: await store.put(bytes), packages, label: problem.id });
+    const { weights, notes: _, ...rest } = await run<SolvedLayer>(job, ctx);
+    return { ...rest, ...decodeWeights(await store.get(weights)) };
+  };
   return {
     atOnce: flags.queue === undefined ? (flags.workers ?? 1) : onQueueAtOnce,
     close: () => place.close(),
-    solver: {
-      ...solver,
-      async solve(problem, ctx) {
-        const bytes = encodeProblem(problem);
-        if (!bytes) return await solver.solve(problem, ctx);
-        const job = solveJob(shared, { problem: await store.put(bytes), packages, label: problem.id });
-        const executor = await place.executor([job]);
-        const [outcome] = await runPlan({ jobs: [job], store, executor, signal: session.signal });
-        if ("error" in outcome!) throw outcome.error;
-        const result = await readResult(store, job.id, outcome!.record);
-        const { weights, notes, ...rest } = result as unknown as SolvedLayer;
-        for (const note of notes) ctx.report(note);
-        return { ...rest, ...decodeWeights(await store.get(weights)) };
-      },
+    // One layer after the other is solved where its inputs are.
+    solver: layers?.inputs === "parallel" ? { ...solver, solve } : solver,
+    async traces(problem, asked, ctx) {
+      const { rules, eligible, mostWork } = asked;
+      const bytes = asksForTraces(rules) && mostWork === undefined ? encodeProblem(problem) : undefined;
+      if (!bytes) return await traceLosses(problem, asked, ctx);
+      const inputs = {
+        problem: await store.put(bytes),
+        eligible: eligible === undefined ? undefined : await store.put(eligible),
+      };
+      const job = traceJob({ rules, seed, kernels }, { ...inputs, packages, label: problem.id });
+      return await tracesOf(await run<TracedLayer>(job, ctx), store);
     },
   };
 }

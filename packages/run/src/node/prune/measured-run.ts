@@ -18,6 +18,7 @@ import { findCurvature } from "../plugins/find-entry.ts";
 import type { CompleteSettings } from "../retrain/complete-settings.ts";
 import { retrainNetwork } from "../retrain/retrain-network.ts";
 import { makeSchedule } from "../retrain/retrain-plan.ts";
+import type { SoupsApart } from "../soups-apart/soups-apart.ts";
 import { openRunKeeper } from "../state/run-keeper.ts";
 import { layerScope } from "./layer-scope.ts";
 import type { PruneDocument, RunOutcome } from "./prune-document.ts";
@@ -33,7 +34,7 @@ export interface PruneRun {
   readonly session: Session;
   /** The folder from which plugins and TensorFlow.js are looked for, and that relative paths start from. */
   readonly cwd: string;
-  /** Where the layers of a layer-wise run with parallel inputs are solved; default: here. */
+  /** Where layers that do not wait for each other are solved and traced, and members of soups trained; default: here. */
   readonly work?: WorkFlags | undefined;
   /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
   readonly resume: boolean;
@@ -122,6 +123,8 @@ export interface MeasureSpec extends PruneRun {
   readonly run: string;
   /** What solves layers elsewhere. */
   readonly apart: SolvesApart | undefined;
+  /** What trains the members of a soup elsewhere. */
+  readonly soups: SoupsApart | undefined;
   /** Models that are opened under way, to be closed when the run ends. */
   readonly beside: AnyModel[];
   /** Of channels in groups: estimates and training of what they are made of. */
@@ -148,7 +151,7 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
       ? layerScope(settings.layers, {
           offsets,
           openDense: () => openDense(spec),
-          ...(apart ? { atOnce: apart.atOnce } : {}),
+          ...(apart ? { atOnce: apart.atOnce, traces: apart.traces } : {}),
         })
       : {}),
     curvatureOptions,
@@ -189,6 +192,7 @@ async function pruneInStages(
             trained: model.onnx?.model ?? ownNetwork(model, "--retrain").network,
             ...(spec.coupled ? { wrapRetrainer: spec.coupled.wrapRetrainer } : {}),
             settings: retrain,
+            membersApart: spec.soups?.membersApart,
             data,
             posed,
             arch: model.arch,

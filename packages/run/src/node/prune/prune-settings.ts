@@ -62,3 +62,9 @@ export interface PruneSettings {
   readonly seed: number;
   readonly kernels: KernelChoice;
 }
+
+/** What the user named; --distill is short for the task at the plan's temperature. */
+export function taskText({ task, plan }: Pick<PruneSettings, "task" | "plan">): string | undefined {
+  if (task !== undefined || !plan.distill) return task;
+  return plan.temperature === undefined ? "distillation" : `distillation:temperature=${plan.temperature}`;
+}

@@ -6,10 +6,10 @@ import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
 import { type CoupledRun, coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
-import { asksForJobs } from "../jobs/work-place.ts";
+import { asksForJobs, clearWorkStore } from "../jobs/work-place.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { pruneLarge } from "../large/prune-large.ts";
-import { assertParallelLayers, type SolvesApart, solvesApart } from "../layers-apart/solves-apart.ts";
+import { assertParallelLayers, hasLayersApart, type SolvesApart, solvesApart } from "../layers-apart/solves-apart.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { asksForMatching, chosenDense } from "../open/any-model-settings.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
@@ -20,12 +20,13 @@ import { portableRecipe } from "../recipe/encode-recipe.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { type CompleteSettings, completeSettings, recordOf } from "../retrain/complete-settings.ts";
 import { settingsByTrial } from "../retrain/settings-by-trial.ts";
+import { type SoupsApart, soupsApart } from "../soups-apart/soups-apart.ts";
 import { type FinishedRun, finishedRun, requestHash } from "../state/finished-run.ts";
 import { versions } from "../versions.ts";
 import { checkPruneOutputs, isPruneFinished } from "./finished-prune.ts";
 import { measure, type OpenedSource, type PruneRun, type TimedOutcome } from "./measured-run.ts";
 import { type PruneDocument, pruneDocument, type RunOutcome } from "./prune-document.ts";
-import type { PruneSettings } from "./prune-settings.ts";
+import { type PruneSettings, taskText } from "./prune-settings.ts";
 import { type RunBudget, runBudget } from "./run-budget.ts";
 import { recipeOf, requestOf, runIdentity } from "./run-recipe.ts";
 import { saveResults } from "./save-results.ts";
@@ -42,7 +43,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { arch, engine, includeFrozen, inputs } = settings;
   const { now } = session.context();
   const started = now();
-  if (spec.work && asksForJobs(spec.work)) assertParallelLayers(settings);
+  if (spec.work && asksForJobs(spec.work) && settings.retrain?.soup === undefined) assertParallelLayers(settings);
   const large = await openLargeOnnx(settings.model);
   if (large) return await pruneLarge(spec, large);
   if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
@@ -100,11 +101,16 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const beside: AnyModel[] = [];
   const run = runIdentity(draft);
   const apart = await openApart(spec);
-  const given = { opened, retrain, model, params, budget, run, beside, apart, ...(coupled ? { coupled } : {}) };
+  const soups = await openSoups(spec, { retrain, model }).catch(async (error) => {
+    await apart?.close();
+    throw error;
+  });
+  const given = { opened, retrain, model, params, budget, run, beside, apart, soups, ...(coupled ? { coupled } : {}) };
   const measuring = measure({ ...spec, ...given });
   const measured = await measuring.finally(async () => {
     for (const { close } of beside) close();
     await apart?.close();
+    await soups?.close();
   });
   const outcome = withWholeTime(measured, now() - started);
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
@@ -130,14 +136,29 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     ...{ document, outcome, model: measured.left, outputs, makeReport: spec.makeReport, cwd, onEvent: session.onEvent },
   });
   model.close();
+  if (spec.work) await clearWorkStore(spec.work, workStore(outputs));
   return saved;
 }
 
 /** Where layers are solved, if not here. */
-async function openApart({ work, settings, session, cwd }: PruneRun): Promise<SolvesApart | undefined> {
-  return work && asksForJobs(work)
-    ? await solvesApart({ settings, flags: work, fallback: `${settings.model}.store`, cwd, session })
+async function openApart({ work, settings, outputs, session, cwd }: PruneRun): Promise<SolvesApart | undefined> {
+  return work && asksForJobs(work) && settings.layers && hasLayersApart(settings)
+    ? await solvesApart({ settings, flags: work, fallback: workStore(outputs), cwd, session })
     : undefined;
+}
+
+/** Where members of soups are trained, if not here. */
+async function openSoups(
+  { work, settings, outputs, session, cwd }: PruneRun,
+  { retrain, model }: { retrain: CompleteSettings | undefined; model: AnyModel },
+): Promise<SoupsApart | undefined> {
+  if (!work || !asksForJobs(work) || retrain?.soup === undefined) return undefined;
+  return await soupsApart({ settings, retrain, model, flags: work, fallback: workStore(outputs), cwd, session });
+}
+
+/** Where the layers of a run go that are solved elsewhere and for which no store was named: beside its output, as its state. */
+function workStore({ out }: PruneRun["outputs"]): string {
+  return `${out}.store`;
 }
 
 /** The outcome with the time of the whole run: beside its stages it opens model and data, and measures. */
@@ -152,7 +173,7 @@ function withWholeTime({ stagesMs, left: _left, ...outcome }: TimedOutcome, whol
 async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel): Promise<OpenedSource | undefined> {
   const { data: source, normalize, preprocess } = settings;
   if (source === undefined) return undefined;
-  const text = taskName(settings);
+  const text = taskText(settings);
   const named = text === undefined ? undefined : await findTask(text, cwd);
   const data = await openData({
     data: source,
@@ -165,12 +186,6 @@ async function openSource({ settings, session, cwd }: PruneRun, model: AnyModel)
     cwd,
   });
   return { data, named: named?.task };
-}
-
-/** What the user named; --distill is short for the task at the plan's temperature. */
-function taskName({ task, plan }: PruneSettings): string | undefined {
-  if (task !== undefined || !plan.distill) return task;
-  return plan.temperature === undefined ? "distillation" : `distillation:temperature=${plan.temperature}`;
 }
 
 /** The settings of retraining with everything decided, paths absolute. */

@@ -12,6 +12,7 @@ import {
 } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { Network } from "@secateur/nn";
+import type { TrainMember } from "@secateur/sparse-training";
 import { rewindMismatch } from "../../errors.ts";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import { type PruneJob, type PruneOutcome, pruneNetwork } from "../../prune/prune-network.ts";
@@ -31,6 +32,8 @@ export interface RetrainJob extends Omit<PruneJob, "train" | "retrain"> {
   readonly schedule: Schedule;
   readonly data: DatasetSplits;
   readonly posed: PosedTask;
+  /** What trains the members of a soup elsewhere; default: they are trained here. */
+  readonly membersApart?: ((retrainer: Retrainer) => TrainMember) | undefined;
   /** Of the network, for a checkpoint to rewind to. */
   readonly arch: string;
 }
@@ -43,7 +46,7 @@ export async function retrainNetwork(
   const { task } = posed;
   // Every round is led back to the dense network, not to the one the round before left.
   const { train, heldOut } = splitOff(await posed.withTeacher(data.train), settings.holdOut, session);
-  const made = retrainerOf(trained, { data: train, task, settings, splits: data });
+  const made = retrainerOf(trained, { data: train, task, settings, splits: data, membersApart: job.membersApart });
   const retrainer = job.wrapRetrainer?.(made) ?? made;
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut

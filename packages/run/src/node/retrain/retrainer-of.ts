@@ -3,7 +3,7 @@ import type { Dataset, Retrainer, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import { assertKnownOperators, createGraphRetrainer, type GraphModel } from "@secateur/graph";
 import { createRetrainer, type Network } from "@secateur/nn";
-import { averaged, soup } from "@secateur/sparse-training";
+import { averaged, soup, type TrainMember } from "@secateur/sparse-training";
 import { flagWithoutEffect } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { augmentationOf } from "../norm/batch-norm.ts";
@@ -38,7 +38,8 @@ export function retrainerOf(model: TrainableModel, spec: RetrainerSpec): Retrain
   const { soup: members, averageLast } = spec.settings;
   const plain = plainRetrainer(model, spec);
   const smooth = averageLast === undefined ? plain : averaged(plain, averageLast);
-  return members === undefined ? smooth : soup(smooth, members);
+  if (members === undefined) return smooth;
+  return soup(smooth, members, spec.membersApart ? { trainMember: spec.membersApart(smooth) } : {});
 }
 
 interface RetrainerSpec {
@@ -46,6 +47,8 @@ interface RetrainerSpec {
   readonly task: Task;
   readonly settings: TrainerSettings;
   readonly splits: DatasetSplits;
+  /** What trains the members of a soup elsewhere; told what would train them here, whose model is the dense one still. Default: they are trained here. */
+  readonly membersApart?: ((retrainer: Retrainer) => TrainMember) | undefined;
 }
 
 function plainRetrainer(model: TrainableModel, spec: RetrainerSpec): Retrainer {

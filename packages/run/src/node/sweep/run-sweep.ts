@@ -20,7 +20,7 @@ import { type ComparedSolver, gradientsOf, type ReadySolver, readySolver } from 
 import { openSetting, type SettingSpec } from "../compare/compared-setting.ts";
 import { storeInputs } from "../jobs/input-files.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
-import { runOfJob } from "../jobs/prune-kind.ts";
+import { runOfJob } from "../jobs/kinds/prune-kind.ts";
 import { type JobReport, type RunningJobs, startJobs } from "../jobs/run-jobs.ts";
 import { openWorkPlace, refuseContradictions, type WorkFlags } from "../jobs/work-place.ts";
 import { asksForMatching } from "../open/any-model-settings.ts";

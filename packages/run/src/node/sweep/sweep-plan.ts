@@ -6,7 +6,7 @@ import { needsGradients } from "../../prune/prune-network.ts";
 import type { SweepPoint } from "../../sweep/sweep-document.ts";
 import type { ReadySolver } from "../compare/compared-method.ts";
 import type { PortableSetting } from "../jobs/job-host.ts";
-import { pruneJob } from "../jobs/prune-kind.ts";
+import { pruneJob } from "../jobs/kinds/prune-kind.ts";
 
 /** A job and what it is in the sweep. */
 export interface SweepJob {

@@ -1,7 +1,9 @@
 import type { JobKinds } from "@secateur/jobs";
-import { columnsKind, columnsKindName } from "../columns/columns-kind.ts";
-import { solveKind, solveKindName } from "../layers-apart/solve-kind.ts";
-import type { JobHost } from "./job-host.ts";
+import { columnsKind, columnsKindName } from "../../columns/columns-kind.ts";
+import { solveKind, solveKindName } from "../../layers-apart/solve-kind.ts";
+import { traceKind, traceKindName } from "../../layers-apart/trace-kind.ts";
+import { memberKind, memberKindName } from "../../soups-apart/member-kind.ts";
+import type { JobHost } from "../job-host.ts";
 import { layerKind, layerKindName } from "./layer-kind.ts";
 import { pruneKind, pruneKindName } from "./prune-kind.ts";
 
@@ -11,6 +13,8 @@ export function jobKinds(host: JobHost): JobKinds {
     [pruneKindName]: pruneKind(host),
     [layerKindName]: layerKind(host),
     [columnsKindName]: columnsKind(host, { readsPaths: false }),
+    [memberKindName]: memberKind(host),
     [solveKindName]: solveKind(host),
+    [traceKindName]: traceKind(host),
   };
 }

@@ -1,10 +1,11 @@
 /** The job that prunes some layers of a network to a number of weights and measures it: what `sensitivity` is made of. */
 import { type Job, type JobContent, type JobKind, type Json, makeJob } from "@secateur/jobs";
-import { pruneAndMeasure } from "../../sensitivity/scan-layers.ts";
-import type { Session } from "../../session.ts";
-import { type OpenedScan, openScan, type SensitivitySpec } from "../sensitivity/run-sensitivity.ts";
-import { type PortableInputs, viewInputs } from "./input-files.ts";
-import { type JobHost, outliving, type PortableSetting } from "./job-host.ts";
+import { pruneAndMeasure } from "../../../sensitivity/scan-layers.ts";
+import type { Session } from "../../../session.ts";
+import { type OpenedScan, openScan, type SensitivitySpec } from "../../sensitivity/run-sensitivity.ts";
+import { type PortableInputs, viewInputs } from "../input-files.ts";
+import { type JobHost, outliving, type PortableSetting } from "../job-host.ts";
+import { checkJob } from "./check-job.ts";
 
 /** The name of the kind. */
 export const layerKindName = "layers";
@@ -23,6 +24,11 @@ interface LayerSettings {
 /** The kind. Gradients are taken once a thread, and kept for the layers to come. */
 export function layerKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
+    checkJob(content, {
+      what: "a job that measures layers",
+      settings: { scan: "object", names: "texts", keep: "whole" },
+      inputs: ["files"],
+    });
     const { scan: common, names, keep } = content.settings as unknown as LayerSettings;
     const portable: PortableScan = { ...common, files: content.inputs["files"]! };
     const session = await host.session(portable, { signal, onEvent });

@@ -3,16 +3,17 @@ import { type Evaluation, isPruneError, type PruneResult, type RunPlan } from "@
 import { decodeOnnx } from "@secateur/formats";
 import { type Job, type JobContent, type JobKind, type Json, makeJob } from "@secateur/jobs";
 import { packGraph } from "@secateur/runtime/pack";
-import type { ComparedRun } from "../../compare/compare-document.ts";
-import type { FoundEntry } from "../../plugins/found-entry.ts";
-import type { Session } from "../../session.ts";
-import { gradientsOf, type ReadySolver, readySolver, runMethod } from "../compare/compared-method.ts";
-import type { AnyModel } from "../open/open-any-model.ts";
-import { networkGraph } from "../pack/network-graph.ts";
-import { onnxPackGraph } from "../pack/onnx-graph.ts";
-import { findSolver } from "../plugins/find-solver.ts";
-import type { JobHost, OpenedSetting, PortableSetting } from "./job-host.ts";
-import { withoutTimes, withTimes } from "./split-times.ts";
+import type { ComparedRun } from "../../../compare/compare-document.ts";
+import type { FoundEntry } from "../../../plugins/found-entry.ts";
+import type { Session } from "../../../session.ts";
+import { gradientsOf, type ReadySolver, readySolver, runMethod } from "../../compare/compared-method.ts";
+import type { AnyModel } from "../../open/open-any-model.ts";
+import { networkGraph } from "../../pack/network-graph.ts";
+import { onnxPackGraph } from "../../pack/onnx-graph.ts";
+import { findSolver } from "../../plugins/find-solver.ts";
+import type { JobHost, OpenedSetting, PortableSetting } from "../job-host.ts";
+import { withoutTimes, withTimes } from "../split-times.ts";
+import { checkJob } from "./check-job.ts";
 
 /** The name of the kind. */
 export const pruneKindName = "prune";
@@ -72,6 +73,11 @@ export function runOfJob(
 /** The kind. */
 export function pruneKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
+    checkJob(content, {
+      what: "a job that prunes",
+      settings: { setting: "object", solver: "text", options: "object", plan: "object", sparsity: "number" },
+      inputs: ["files"],
+    });
     const { setting: common, solver: name, options, plan, ...rest } = content.settings as unknown as PruneSettings;
     const portable: PortableSetting = { ...common, files: content.inputs["files"]! };
     const session = await host.session(portable, { signal, onEvent });

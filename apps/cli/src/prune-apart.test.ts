@@ -1,0 +1,82 @@
+/** Layers that are traced and solved in threads or on a queue give the bytes of one process. */
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { hasRedis, startRedis } from "./redis.test-support.ts";
+import { call, refused, smallTask } from "./testing.test-support.ts";
+
+async function pruned(
+  task: Awaited<ReturnType<typeof smallTask>>,
+  ...more: readonly string[]
+): Promise<{ bytes: Buffer; notes: string }> {
+  const { folder, model, data } = task;
+  const out = join(folder, "out.safetensors");
+  const argv = ["prune", model, "--data", data, "--solver", "obc", "--sparsity", "0.6", "--force", "--out", out];
+  const { code, stderr } = await call([...argv, ...more], { cwd: folder });
+  expect([code, code === 0 ? "" : stderr]).toEqual([0, ""]);
+  return { bytes: await readFile(out), notes: stderr };
+}
+
+describe("layers apart", () => {
+  test("in two threads, whatever shares the budget, and no store stays behind", async () => {
+    const task = await smallTask();
+    for (const more of [
+      ["--layer-allocation", "loss-database"],
+      ["--layer-allocation", "global"],
+      ["--layer-allocation", "loss-database", "--inputs", "parallel"],
+      ["--inputs", "parallel"],
+    ]) {
+      const alone = await pruned(task, ...more);
+      expect(await pruned(task, ...more, "--workers", "2")).toEqual(alone);
+      expect(existsSync(join(task.folder, "out.safetensors.store"))).toBe(false);
+    }
+    expect((await readdir(task.folder)).filter((name) => name.endsWith(".store"))).toEqual([]);
+    await pruned(task, "--inputs", "parallel", "--workers", "2", "--store", "kept");
+    expect(existsSync(join(task.folder, "kept", "results"))).toBe(true);
+  }, 240_000);
+
+  test.runIf(hasRedis)(
+    "on a queue of two workers, in stages",
+    async () => {
+      const task = await smallTask();
+      const more = ["--layer-allocation", "loss-database", "--stages", "2"];
+      const alone = await pruned(task, ...more);
+      const queue = ["--queue", await startRedis(), "--store", join(task.folder, "store")];
+      const stop = new AbortController();
+      const workers = [1, 2].map(() =>
+        call(["worker", ...queue, "--jobs", "1"], { cwd: task.folder, signal: stop.signal }),
+      );
+      expect((await pruned(task, ...more, ...queue)).bytes).toEqual(alone.bytes);
+      stop.abort();
+      const made = (await Promise.all(workers)).map(({ stdout }) =>
+        Number(/^(\d+) runs made, 0 failed/.exec(stdout)![1]),
+      );
+      // Two layers, traced in both stages.
+      expect(made[0]! + made[1]!).toBe(4);
+    },
+    240_000,
+  );
+
+  test("members of soups in two threads give the mean that they give one after the other", async () => {
+    const task = await smallTask();
+    const llr = ["--retrain", "llr", "--retrain-epochs", "4", "--phases", "2", "--dense-training", "constant:0.05:4"];
+    const soup = ["--solver", "magnitude", ...llr, "--batch-size", "20", "--soup", "3"];
+    for (const more of [
+      [],
+      ["--task", "distillation", "--hold-out", "0.2", "--average-last", "2", "--optimizer", "adam"],
+    ]) {
+      const alone = await pruned(task, ...soup, ...more);
+      expect((await pruned(task, ...soup, ...more, "--workers", "2")).bytes).toEqual(alone.bytes);
+    }
+    // Members of two rounds.
+    await pruned(task, ...soup, "--workers", "1", "--store", "kept");
+    expect(await readdir(join(task.folder, "kept", "results"))).toHaveLength(6);
+  }, 240_000);
+
+  test("layers that wait for each other are not spread", async () => {
+    const { model, data } = await smallTask();
+    const argv = ["prune", model, "--data", data, "--solver", "obc", "--sparsity", "0.6", "--workers", "2"];
+    expect(await refused(argv)).toContain("--layer-allocation global or loss-database");
+  });
+});

@@ -1,0 +1,88 @@
+/**
+ * Products with a Kronecker-factored block, out = (B X A) at the kept weights, X zero elsewhere: Y' = X' B by a dense product, small because a layer
+ * has fewer outputs than inputs, then of Y A only the entries that are kept, each a scalar product of a row of Y and a row of A. With a share s
+ * of the weights kept that is out in (out + s in) multiply-adds, where the whole product takes out in (out + in).
+ */
+import { type Kernels, type Mat, matrix, panelWidth, type SparsePattern, type Vec } from "@secateur/core";
+
+/** One block: A and B f32, symmetric, in kernel memory. */
+export interface KeptBlock {
+  readonly A: Mat;
+  readonly B: Mat;
+  /** A in panels of 32 of its columns, [panels, in, 32]. */
+  readonly panels: Vec;
+}
+
+/** Products of a block over some weights. */
+export interface KeptProducts {
+  /** out = (B X A) at the kept weights. @param x - [kept] @param out - [kept], overwritten */
+  multiply(x: Vec, out: Vec): void;
+  /** Multiply-adds of one. */
+  readonly cost: number;
+  release(): void;
+}
+
+/** Above this share of a layer's weights the whole product is faster. */
+const mostKept = 0.6;
+
+/** A's columns in panels of 32, filled up with zeros: what {@link keptProducts} reads. In kernel memory. */
+export function columnPanels(A: Mat, kernels: Kernels): Vec {
+  const padded = paddedTo(A.cols);
+  const rows = kernels.alloc(padded * A.cols, "f32");
+  rows.set(A.data);
+  rows.fill(0, A.data.length);
+  const panels = kernels.alloc(padded * A.cols, "f32");
+  kernels.transposeBlocks(rows, { count: padded / panelWidth, rows: panelWidth, cols: A.cols }, panels);
+  kernels.free(rows);
+  return panels;
+}
+
+/**
+ * Sets products over some weights of a block up; undefined where the whole product is faster or the kernels have none over few entries.
+ *
+ * @param places - ascending, in the block's [out, in]
+ */
+export function keptProducts(
+  { A, B, panels }: KeptBlock,
+  places: Uint32Array,
+  kernels: Kernels,
+): KeptProducts | undefined {
+  const [inputs, outputs] = [A.rows, B.rows];
+  if (!kernels.sparseGradients || places.length > mostKept * inputs * outputs) return undefined;
+  const padded = paddedTo(inputs);
+  const count = padded / panelWidth;
+  const pattern = patternOf(places, { rows: outputs, cols: inputs });
+  const X = matrix(padded, outputs, kernels.alloc(padded * outputs, "f32"));
+  const Y = matrix(padded, outputs, kernels.alloc(padded * outputs, "f32"));
+  const deltas = kernels.alloc(padded * outputs, "f32");
+  const products = kernels.alloc(places.length, "f32");
+  // X' [in, out]: where the entries go.
+  const targets = places.map((place) => (place % inputs) * outputs + Math.floor(place / inputs));
+  X.data.fill(0);
+  const one = { height: 1, width: 1, groups: 1, kernel: [1, 1], stride: 1, padding: 0, dilation: 1 } as const;
+  const shape = { ...one, batch: count, channels: inputs, outputs };
+  return {
+    cost: padded * outputs ** 2 + places.length * padded,
+    multiply(x, out) {
+      for (let e = 0; e < targets.length; e++) X.data[targets[e]!] = x[e]!;
+      kernels.gemm({ a: X, b: B, out: Y });
+      kernels.transposeBlocks(Y.data, { count, rows: panelWidth, cols: outputs }, deltas);
+      kernels.sparseGradients!({ shape, pattern, images: panels, deltas, out: products });
+      out.set(products);
+    },
+    release() {
+      for (const vector of [X.data, Y.data, deltas, products]) kernels.free(vector);
+    },
+  };
+}
+
+function paddedTo(size: number): number {
+  return Math.ceil(size / panelWidth) * panelWidth;
+}
+
+function patternOf(places: Uint32Array, { rows, cols }: { rows: number; cols: number }): SparsePattern {
+  const starts = new Uint32Array(rows + 1);
+  for (const place of places) starts[Math.floor(place / cols) + 1]! += 1;
+  for (let row = 0; row < rows; row++) starts[row + 1]! += starts[row]!;
+  return { rows, cols, starts, columns: places.map((place) => place % cols) };
+}
