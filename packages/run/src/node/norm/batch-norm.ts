@@ -58,25 +58,31 @@ export function asksForMeasuring(when: ReestimateTime | undefined): boolean {
 
 /**
  * What a pruning run does about batch normalisation: what was asked for, by default ("auto") both before and after where the network
- * has any. Pruning shifts what every channel gives; before as well, so that accuracies before and after compare.
+ * has any. Pruning shifts what every channel gives; before as well, so that accuracies before and after compare. Retraining measures statistics
+ * itself: there "auto" stays, which measures before it where the loss of training images falls by a twentieth.
  *
  * @returns undefined for a network without batch normalisation
  * @throws ERR_USAGE where something was asked for that changes nothing
  */
-export function batchNormFor(network: Network, asked: Partial<BatchNormSettings>): BatchNormSettings | undefined {
-  const { when, cropPadding, flip } = asked;
+export function batchNormFor(
+  network: Network,
+  asked: Partial<BatchNormSettings>,
+  { isRetrained = false }: { isRetrained?: boolean } = {},
+): BatchNormSettings | undefined {
+  const { when = "auto", cropPadding, flip } = asked;
   const hasAny = network.spec.layers.some(({ kind }) => kind === "batch-norm");
   const changes = cropPadding !== undefined ? "--crop-padding" : flip !== undefined ? "--flip" : undefined;
   if (!hasAny) {
-    const flag = asksForMeasuring(when) ? "--reestimate-batch-norm" : changes;
+    // Random changes of images are for retraining, too.
+    const flag = asksForMeasuring(when) ? "--reestimate-batch-norm" : isRetrained ? undefined : changes;
     if (flag === undefined) return undefined;
     const reason = `network '${network.name}' has no batch normalisation for --reestimate-batch-norm to measure`;
     throw flagWithoutEffect({ flag, reason });
   }
-  if (when === "never" && changes !== undefined) {
+  if (when === "never" && changes !== undefined && !isRetrained) {
     throw flagWithoutEffect({ flag: changes, reason: "it belongs to --reestimate-batch-norm, which is 'never'" });
   }
-  return { ...asked, when: when === undefined || when === "auto" ? "both" : when };
+  return { ...asked, when: when === "auto" && !isRetrained ? "both" : when };
 }
 
 /**
@@ -85,6 +91,8 @@ export function batchNormFor(network: Network, asked: Partial<BatchNormSettings>
  */
 const images = 512;
 const imagesToJudge = 256;
+/** With retraining, which measures statistics itself: what the loss has to fall to, as a share, for those of the file to be measured anew before it. */
+const worthMeasuring = 0.95;
 /** Weights whose statistics are remembered: those of a stage, and of its candidates. */
 const mostRemembered = 8;
 
@@ -145,9 +153,18 @@ export function remeasuring(spec: {
       if (settings === undefined || when === "never") return;
       const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
       const measure = measureOf(network);
-      chosen = isNamed ? augmentationOf(settings, data) : await chooseChanges({ network, data, session, measure });
-      if (when === "after") return;
-      await measure(session.context(), chosen);
+      const candidates = isNamed ? [augmentationOf(settings, data)] : candidatesFor(data);
+      chosen = candidates[0]!;
+      const isJudged = candidates.length > 1 || when === "auto";
+      const judged = isJudged ? await judgeStatistics({ network, data, session, measure, candidates }) : undefined;
+      if (judged) chosen = judged.best;
+      if (judged && when === "auto" && !(judged.loss < worthMeasuring * judged.lossOfFile)) {
+        noteKept(judged, session);
+      } else {
+        if (judged) noteChosen(judged, { session, isNamed });
+        if (when === "after") return;
+        await measure(session.context(), chosen);
+      }
       dense = copiedStatistics(network);
     },
     ...behind(network),
@@ -179,21 +196,36 @@ function writeTensors(network: Network, tensors: ReadonlyMap<string, Float32Arra
   for (const [name, values] of tensors) network.weights.get(name)!.data.set(values);
 }
 
+/** No random changes of images, and the usual ones. */
+function candidatesFor(data: DatasetSplits): readonly Augmentation[] {
+  const changes = usualChanges(data.train);
+  return changes ? [{}, augmentationOf(changes, data)] : [{}];
+}
+
+/** How training images fare under statistics. */
+interface JudgedStatistics {
+  /** The random changes whose statistics give the lowest loss. */
+  readonly best: Augmentation;
+  readonly loss: number;
+  /** The highest loss of all changes that were tried. */
+  readonly worst: number;
+  /** Under the statistics that the network came with. */
+  readonly lossOfFile: number;
+}
+
 /**
- * No random changes, or cropping by an eighth and mirroring: whichever gives statistics under which training images have
- * the lower loss. A network has to meet the statistics that it was trained with. Leaves the network as it was.
+ * The loss of training images under statistics measured with each of the random changes: a network has to meet the statistics that it was
+ * trained with. Leaves the network as it was.
  */
-async function chooseChanges(spec: {
+async function judgeStatistics(spec: {
   network: Network;
   data: DatasetSplits;
   session: Session;
   measure: (ctx: RunContext, augmentation: Augmentation) => Promise<void>;
-}): Promise<Augmentation> {
-  const { network, data, session, measure } = spec;
+  candidates: readonly Augmentation[];
+}): Promise<JudgedStatistics> {
+  const { network, data, session, measure, candidates } = spec;
   const { train } = data;
-  const changes = usualChanges(train);
-  if (!changes) return {};
-  const usual = augmentationOf(changes, data);
   const before = copiedStatistics(network);
   const context = session.context();
   const count = Math.min(imagesToJudge, train.size);
@@ -204,14 +236,29 @@ async function chooseChanges(spec: {
     task.targetsFrom === "teacher"
       ? (await teacherDataset({ model: network, data: chosen, task }, context)).data
       : chosen;
+  const { loss: lossOfFile } = await network.evaluate(judged, context, { task });
   const losses: number[] = [];
-  for (const augmentation of [{}, usual]) {
+  for (const augmentation of candidates) {
     await measure(context, augmentation);
     losses.push((await network.evaluate(judged, context, { task })).loss);
   }
   writeTensors(network, before);
-  const [plain = 0, changed = 0] = losses;
-  const message = `statistics of batch normalisation are measured on ${changed < plain ? "randomly cropped and mirrored" : "unchanged"} training images: their loss is ${Math.min(changed, plain).toPrecision(3)}, else ${Math.max(changed, plain).toPrecision(3)} (--crop-padding and --flip say otherwise)`;
+  const loss = Math.min(...losses);
+  return { best: candidates[losses.indexOf(loss)]!, loss, worst: Math.max(...losses), lossOfFile };
+}
+
+function noteChosen(
+  { best, loss, worst }: JudgedStatistics,
+  { session, isNamed }: { session: Session; isNamed: boolean },
+): void {
+  if (isNamed || loss === worst) return;
+  const images = best.flip ? "randomly cropped and mirrored" : "unchanged";
+  const message = `statistics of batch normalisation are measured on ${images} training images: their loss is ${loss.toPrecision(3)}, else ${worst.toPrecision(3)} (--crop-padding and --flip say otherwise)`;
   session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
-  return changed < plain ? usual : {};
+}
+
+function noteKept({ loss, lossOfFile }: JudgedStatistics, session: Session): void {
+  if (loss >= lossOfFile) return;
+  const message = `statistics of batch normalisation stay those of the file: measured anew the loss of training images is ${loss.toPrecision(3)}, not a twentieth below ${lossOfFile.toPrecision(3)} (--reestimate-batch-norm before measures them all the same)`;
+  session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
 }
