@@ -103,6 +103,7 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
   const dtype = dtypeOfOutputs(outputs);
   const isMany = root.columns > mostColumns;
   let norms: Float64Array | undefined;
+  let scratch: { readonly t: FloatTensors; readonly u: Vec; readonly v: FloatTensors } | undefined;
   /** J'v into a vector of either class; the model's own is computed with. */
   const backwardInto = (v: FloatTensors, out: Vec): void => {
     if (dtypeOf(out) === dtype) {
@@ -131,8 +132,9 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
       backwardInto(v, out);
     },
     gramTimes(x, out) {
-      // Vectors of the plain class, which the loops of a root are fast on.
-      const [t, u, v] = [zerosLike(outputs), zeros(view.rows, dtype), zerosLike(outputs)];
+      // Vectors of the plain class, which the loops of a root are fast on; made once for hundreds of products.
+      scratch ??= { t: zerosLike(outputs), u: zeros(view.rows, dtype), v: zerosLike(outputs) };
+      const { t, u, v } = scratch;
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, u);
       root.times(u, v);

@@ -25,11 +25,11 @@ export function keptWeights(units: Units, mask: Mask): Uint32Array {
 }
 
 /** The places of a mask's ones, ascending. */
-export function keptPlaces(mask: Mask): Uint32Array {
-  const kept = new Uint32Array(mask.reduce((sum, bit) => sum + bit, 0));
-  let place = 0;
-  for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) kept[place++] = i;
-  return kept;
+export function keptPlaces(mask: Mask | Vec): Uint32Array {
+  const places = new Uint32Array(mask.length);
+  let count = 0;
+  for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) places[count++] = i;
+  return places.slice(0, count);
 }
 
 /** Mask over units [units.count] from one over weights [p]: a unit is kept where any of its weights is. O(weights). */

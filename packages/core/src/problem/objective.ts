@@ -3,6 +3,7 @@
  * terms they are made of. With a factor view 1/2 d'Hd = scale/2 ||G d||^2 + damping/2 ||d||^2, a sum of squares that
  * cannot cancel.
  */
+import { keptPlaces } from "../budget/units.ts";
 import type { FactorView } from "./curvature.ts";
 import { type Mat, matrix } from "./matrix.ts";
 import type { Problem } from "./problem.ts";
@@ -53,7 +54,7 @@ const fewMoved = 0.3;
 
 /** out = G d */
 async function timesWhereMoved(view: FactorView, d: Float64Array, out: Float64Array): Promise<void> {
-  const moved = Uint32Array.from({ length: d.length }, (_, j) => j).filter((j) => d[j] !== 0);
+  const moved = keptPlaces(d);
   if (!view.restricted || moved.length > fewMoved * d.length) return view.times(d, out);
   const inner = view.restricted(moved);
   try {

@@ -259,7 +259,7 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
     deltas(state, u, (layer, delta) => {
       const sum = sums.get(layer) ?? { ...delta, data: pool.take(delta.data.length).fill(0) };
       sums.set(layer, sum);
-      for (let i = 0; i < sum.data.length; i++) sum.data[i]! += delta.data[i]! ** 2;
+      addSquares(sum.data, delta.data);
     });
   }
   for (const [layer, delta] of sums) {
@@ -270,6 +270,10 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
     pool.give(input.data);
     pool.give(delta.data);
   }
+}
+
+function addSquares(sum: Vec, x: Vec): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + x[i]! * x[i]!;
 }
 
 /** Sums the Gram matrices of the chosen columns of the rows J_i'u_i, written out for one u after the other. */

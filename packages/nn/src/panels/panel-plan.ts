@@ -3,7 +3,7 @@
  * machine. A multiply-add of the sparse kernels is the unit; the other figures are what things took beside it on one (convolutions of 16
  * to 128 channels, dense layers of 300 to 784 inputs, batches of 64, relaxed SIMD).
  */
-import { panelWidth, type Vec } from "@secateur/core";
+import { keptPlaces, panelWidth } from "@secateur/core";
 import { graphOf, type Node } from "../graph/graph.ts";
 import type { NetworkSpec } from "../graph/network-spec.ts";
 import { positionsOf, sizeOf } from "../graph/value-shape.ts";
@@ -37,7 +37,7 @@ export function outputPlan(spec: { network: NetworkSpec; weights: Weights; pool:
     if (layer.kind !== "dense" && layer.kind !== "conv2d") continue;
     const name = `${layer.name}.weight`;
     const { data } = weights.get(name)!;
-    kept.set(name, nonZeroPlaces(data));
+    kept.set(name, keptPlaces(data));
   }
   return panelPlan({ network, weights, kept, pool, isForward: true });
 }
@@ -78,14 +78,6 @@ export function panelPlan(spec: {
     if (sparse < dense + moved) plan.set(layer.name, keptWeights(places ?? Uint32Array.from(w.data, (_, i) => i), w));
   }
   return inPanels < (isForward ? leastOfOutputs : least) * inRows ? plan : undefined;
-}
-
-function nonZeroPlaces(w: Vec): Uint32Array {
-  let count = 0;
-  for (let i = 0; i < w.length; i++) if (w[i] !== 0) count++;
-  const places = new Uint32Array(count);
-  for (let i = 0, e = 0; i < w.length; i++) if (w[i] !== 0) places[e++] = i;
-  return places;
 }
 
 /** Whether a batch can run in panels: whole ones only, as batch normalisation takes statistics of all that is there. */

@@ -1,6 +1,7 @@
 /** One tensor of a packed file: its kept values, put where its mask says. */
 import { packedDamaged, quoted } from "../errors.ts";
 import { fromHalf } from "./half.ts";
+import { knowNonzeros } from "./nonzeros.ts";
 import type { PackedTensor, TensorEntry } from "./packed-model.ts";
 
 /** Smaller numbers are subnormal, on which processors are many times slower; they count as zero. */
@@ -43,41 +44,80 @@ export function decodeTensor(
   const isScaled = entry.values.startsWith("int");
   const scales = isScaled ? new Float32Array(stored.slice(0, 4 * rows).buffer) : undefined;
   const kept = keptValues(entry, stored, scales ? 4 * rows : 0);
-  const rowLength = size / rows;
-  const data = entry.kept === undefined ? kept : new Float32Array(size);
-  if (entry.kept !== undefined) {
-    const next = spread(kept, mask, data);
-    const isBehind = size % 8 > 0 && mask.at(-1)! >> (size % 8) > 0;
-    if (next > kept.length || isBehind) refuse("its mask keeps more than it has values");
-    if (next !== kept.length) refuse(`its mask keeps ${next} and it has ${kept.length} values`);
+  if (entry.kept === undefined) {
+    if (scales) scaleAll(kept, scales);
+    const wrong = settle(kept);
+    if (wrong >= 0) refuse(`its number ${wrong} is ${kept[wrong]}`);
+    return scales ? { data: kept, scales } : { data: kept };
   }
-  for (let row = 0; scales && row < rows; row++) {
-    const scale = scales[row]!;
-    for (let k = row * rowLength, end = k + rowLength; k < end; k++) data[k] = data[k]! * scale;
-  }
-  // Whole numbers times usual scales are neither too large nor too small.
-  if (scales?.every((scale) => scale === 0 || (scale >= smallestNormal && scale <= 1e30))) return { data, scales };
-  for (let i = 0; i < size; i++) {
-    const value = data[i]!;
-    // Also of NaN, which is neither.
-    if (!(Math.abs(value) <= largest)) refuse(`its number ${i} is ${value}`);
-    if (value !== 0 && Math.abs(value) < smallestNormal) data[i] = 0;
-  }
+  const data = new Float32Array(size);
+  const { count, wrong, value } = spread({ kept, mask, data, scales, rowLength: size / rows });
+  const isBehind = size % 8 > 0 && mask.at(-1)! >> (size % 8) > 0;
+  if (count > kept.length || isBehind) refuse("its mask keeps more than it has values");
+  if (count !== kept.length) refuse(`its mask keeps ${count} and it has ${kept.length} values`);
+  if (wrong >= 0) refuse(`its number ${wrong} is ${value}`);
   return scales ? { data, scales } : { data };
 }
 
-/** Puts kept values where a mask's bits are 1. @returns how many are */
-function spread(kept: Float32Array, mask: Uint8Array, data: Float32Array): number {
-  let next = 0;
-  for (let byte = 0, first = 0; byte < mask.length; byte++, first += 8) {
-    for (let bits = mask[byte]!, i = first; bits !== 0; bits >>= 1, i++) {
-      // Written over where the bit is 0 or the values have ended: a branch on it would be guessed wrong every other time.
-      // What is added makes 0 of -0.
-      data[i] = (bits & 1) * kept[next]! + 0;
-      next += bits & 1;
+/** Numbers times the scale of their row. */
+function scaleAll(data: Float32Array, scales: Float32Array): void {
+  const rowLength = data.length / scales.length;
+  for (let row = 0, k = 0; row < scales.length; row++) {
+    const scale = scales[row]!;
+    for (const end = (row + 1) * rowLength; k < end; k++) data[k] = data[k]! * scale;
+  }
+}
+
+/** Makes zeros of subnormal numbers. @returns the place of one that is not finite, or -1 */
+function settle(data: Float32Array): number {
+  for (let i = 0; i < data.length; i++) {
+    const distance = Math.abs(data[i]!);
+    // Also of NaN, which is neither.
+    if (!(distance <= largest)) return i;
+    if (distance < smallestNormal && distance > 0) data[i] = 0;
+  }
+  return -1;
+}
+
+/**
+ * Puts kept values, times the scale of their row, where a mask's bits are 1, and says where those are that are not zero. One loop does all of it:
+ * in a new process what a loop costs is mostly the time until it is compiled.
+ *
+ * @returns how many bits are 1, and the place and value of a number that is not finite, or -1
+ */
+function spread(spec: {
+  readonly kept: Float32Array;
+  readonly mask: Uint8Array;
+  readonly data: Float32Array;
+  readonly scales: Float32Array | undefined;
+  readonly rowLength: number;
+}): { readonly count: number; readonly wrong: number; readonly value: number } {
+  const { kept, mask, data, scales, rowLength } = spec;
+  const words = new Uint32Array(Math.ceil(mask.length / 4));
+  new Uint8Array(words.buffer).set(mask);
+  const places = new Uint32Array(kept.length);
+  const held = kept.length;
+  let [count, nonzeros, row, end, wrong] = [0, 0, 0, scales ? rowLength : Number.POSITIVE_INFINITY, -1];
+  let scale = scales?.[0] ?? 1;
+  for (let w = 0; w < words.length; w++) {
+    // From the lowest bit, which is the first of the lowest byte.
+    for (let bits = words[w]! | 0; bits !== 0; bits &= bits - 1, count++) {
+      if (count >= held) continue;
+      const place = 32 * w + 31 - Math.clz32(bits & -bits);
+      for (; place >= end; end += rowLength) scale = scales![++row]!;
+      const value = Math.fround(kept[count]! * scale);
+      const distance = Math.abs(value);
+      if (distance <= largest && distance >= smallestNormal) {
+        data[place] = value;
+        places[nonzeros++] = place;
+      } else if (!(distance <= largest) && wrong < 0) {
+        wrong = place;
+        data[place] = value;
+      }
     }
   }
-  return next;
+  knowNonzeros(data, places.subarray(0, nonzeros));
+  return { count, wrong, value: data[wrong] ?? 0 };
 }
 
 function keptValues(entry: TensorEntry, stored: Uint8Array, from: number): Float32Array {

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { toHalf } from "../pack/to-half.ts";
 import { encodePacked, type PackedValues, type PackGraph } from "../pack.ts";
 import { load } from "../session.ts";
-import { crc32 } from "./crc32.ts";
+import { crc32, crc32ByTables } from "./crc32.ts";
 import { decodePacked } from "./decode-packed.ts";
 import { decodeTensor } from "./decode-tensor.ts";
 import { fromHalf } from "./half.ts";
@@ -136,6 +136,8 @@ test("the checksum is that of gzip, whole or in parts", () => {
       const zipped = gzipSync(bytes);
       const expected = zipped.readUInt32LE(zipped.length - 8);
       expect(crc32(bytes)).toBe(expected);
+      expect(crc32ByTables(bytes, 0)).toBe(expected);
+      expect(crc32ByTables(bytes.subarray(cut), crc32ByTables(bytes.subarray(0, cut), 0))).toBe(expected);
       expect(crc32(bytes.subarray(cut), crc32(bytes.subarray(0, cut)))).toBe(expected);
     }),
   );

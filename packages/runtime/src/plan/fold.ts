@@ -10,6 +10,8 @@
  *
  * A sum comes before the activation in every product, so that one that has an activation takes no sum.
  */
+
+import { scaleRows } from "../file/nonzeros.ts";
 import type { PackedOperator, PackedValue, WeightTensor } from "../file/packed-model.ts";
 import { functions } from "./kernel-numbers.ts";
 import { type Dimensioned, valueDims } from "./value-dims.ts";
@@ -176,7 +178,6 @@ function scaled(spec: {
   const { data } = weights;
   const bias = product.tensors[1] === undefined ? undefined : tensors.get(product.tensors[1])!;
   const outputs = weights.dims[0]!;
-  const length = data.length / outputs;
   const biases = Float32Array.from(
     { length: outputs },
     (_, o) => entryOf(scale!, o) * (bias?.data[o] ?? 0) + entryOf(shift!, o),
@@ -185,8 +186,7 @@ function scaled(spec: {
   const isOwn = isShared && !isShift;
   const names = [isOwn ? `${product.output}.folded.weight` : product.tensors[0]!, `${product.output}.folded.bias`];
   // A shift alone leaves the weights as they are, so that steps of time go on sharing theirs.
-  if (!isShift)
-    tensors.set(names[0]!, { ...weights, data: data.map((w, i) => w * entryOf(scale!, Math.floor(i / length))) });
+  if (!isShift) tensors.set(names[0]!, { ...weights, data: scaleRows(data, outputs, (o) => entryOf(scale!, o)) });
   tensors.set(names[1]!, { dims: [outputs], data: biases });
   return names;
 }

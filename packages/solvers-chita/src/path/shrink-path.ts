@@ -8,7 +8,15 @@
  *            pruned weights in, by g_j^2 / M_j (the decrease of Q along coordinate j), re-fit, then shrink in one round.
  * In the spirit of CHITA++ (Benbaki et al. 2023, section 4), with pruning and re-fitting interleaved inside a stage.
  */
-import { type Constraint, type Problem, type RunContext, type Solution, type Vec, zeros } from "@secateur/core";
+import {
+  type Constraint,
+  keptPlaces,
+  type Problem,
+  type RunContext,
+  type Solution,
+  type Vec,
+  zeros,
+} from "@secateur/core";
 import { gradientAt, pick, pointAt, type QuadraticModel, refit, valueAt, withModelOver } from "@secateur/core/linalg";
 import { bestSupport, largestOf, type Support } from "../refit/project.ts";
 import { solutionFrom } from "../refit/solution.ts";
@@ -51,7 +59,7 @@ export async function shrinkPath(problem: Problem, model: QuadraticModel, ctx: R
   const { constraint, regrowFraction = 0 } = problem;
   const pace = model.productCost <= cheapProduct * model.dim ? manyProducts : fewProducts;
   const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
-  const start = nonZeros(model.w0);
+  const start = keptPlaces(model.w0);
   const atZero = await residualAtZero(model, start);
   let walker: Walker = { u: model.w0.slice(), columns: start, iterations: 0, value: 0, atZero };
   const atTarget = walker.columns.length <= keep;
@@ -166,8 +174,4 @@ async function walkOn(
     for (let s = 0; s < columns.length; s++) next[columns[s]!] = u[columns[s]!]! + moved[s]!;
     return { ...walker, u: next, iterations: walker.iterations + iterations, value };
   });
-}
-
-function nonZeros(u: Vec): Uint32Array {
-  return Uint32Array.from({ length: u.length }, (_, j) => j).filter((j) => u[j] !== 0);
 }

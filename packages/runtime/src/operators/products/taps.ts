@@ -1,6 +1,7 @@
 /** Weights as assembly/sparse-planes.ts and assembly/block-planes.ts read them: for every output, or every four, its kept taps one behind the other. */
+
+import { nonzerosOf, rowStarts } from "../../file/nonzeros.ts";
 import type { Constant } from "../../plan/builder.ts";
-import { bitsOf, countNonzeros, isNonzero } from "./nonzero.ts";
 
 /** A matrix [outputs, taps] of weights, and where each tap of an output is read. */
 export interface TapMatrix {
@@ -29,37 +30,62 @@ export function tapRows(
   rounds: () => number = () => 1,
 ): TapTable {
   const { weights, outputs, taps } = matrix;
-  const count = isDense ? weights.length : countNonzeros(weights);
+  const kept = isDense ? undefined : nonzerosOf(weights);
+  const count = kept?.length ?? weights.length;
   const headOf = (): number => tableBytes(outputs * rounds());
   const constant = make(
-    // One tap more than there are: the place behind the last one is written, too.
     () => headOf() + 8 * (count + 1),
     ({ u32, f32 }, address) => {
       const placesOf = matrix.places();
-      const bits = bitsOf(weights);
-      const everywhere = Number(isDense);
       const all = rounds();
+      /** Of every row the next of its kept weights. */
+      const next = kept && rowStarts(kept, outputs, taps);
       let end = address / 4;
       let at = (address + headOf()) / 4;
       u32[end++] = 4 * at;
       for (let round = 0; round < all; round++) {
         const [first, last] = [Math.floor((round * taps) / all), Math.floor(((round + 1) * taps) / all)];
         for (let o = 0; o < outputs; o++) {
-          const places = placesOf(o);
-          for (let tap = first, i = o * taps + first; tap < last; tap++, i++) {
-            // Written over by the next one where it does not count: processors guess wrong at every other branch on a random mask.
-            u32[at] = places[tap]!;
-            f32[at + 1] = weights[i]!;
-            at += 2 * (isNonzero(bits[i]!) | everywhere);
+          const row = { weights, places: placesOf(o), begin: o * taps };
+          if (kept && next) {
+            const from = next[o]!;
+            next[o] = putKept({ ...row, kept, from, end: o * taps + last }, u32, f32, at);
+            at += 2 * (next[o]! - from);
+          } else {
+            for (let tap = first; tap < last; tap++, at += 2) {
+              u32[at] = row.places[tap]!;
+              f32[at + 1] = weights[row.begin + tap]!;
+            }
           }
           u32[end++] = 4 * at;
         }
       }
-      u32[at] = 0;
-      u32[at + 1] = 0;
     },
   );
   return { constant, ends: () => constant.address + 4, count };
+}
+
+/** Kept weights of a row, from one among all of them to the last before `end`: a function of its own, which engines compile after some rows. */
+function putKept(
+  row: {
+    readonly weights: Float32Array;
+    readonly places: Int32Array;
+    readonly begin: number;
+    readonly kept: Uint32Array;
+    readonly from: number;
+    readonly end: number;
+  },
+  u32: Uint32Array,
+  f32: Float32Array,
+  first: number,
+): number {
+  const { weights, places, begin, kept, end } = row;
+  let k = row.from;
+  for (let at = first; k < kept.length && kept[k]! < end; k++, at += 2) {
+    u32[at] = places[kept[k]! - begin]!;
+    f32[at + 1] = weights[kept[k]!]!;
+  }
+  return k;
 }
 
 /** Four outputs a row, which must read the same places; taps that all four have at zero are left out unless `isDense`. */
@@ -67,16 +93,9 @@ export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstan
   const { weights, outputs, taps } = matrix;
   const blocks = Math.ceil(outputs / 4);
   const weightAt = (output: number, tap: number): number => (output < outputs ? weights[output * taps + tap]! : 0);
-  const isKept = (block: number, tap: number): boolean => {
-    for (let o = 4 * block; o < 4 * block + 4; o++) if (weightAt(o, tap) !== 0) return true;
-    return false;
-  };
-  let count = blocks * taps;
-  if (!isDense) {
-    count = 0;
-    for (let block = 0; block < blocks; block++)
-      for (let tap = 0; tap < taps; tap++) count += Number(isKept(block, tap));
-  }
+  const kept = isDense ? undefined : keptTaps({ weights, rows: 4, features: taps }, blocks);
+  const isKept = (block: number, tap: number): boolean => kept === undefined || kept[block * taps + tap] === 1;
+  const count = kept?.reduce((sum, one) => sum + one, 0) ?? blocks * taps;
   const head = tableBytes(blocks);
   const constant = make(
     () => head + 20 * count,
@@ -87,7 +106,7 @@ export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstan
       for (let block = 0; block < blocks; block++) {
         const places = placesOf(4 * block);
         for (let tap = 0; tap < taps; tap++) {
-          if (!isDense && !isKept(block, tap)) continue;
+          if (!isKept(block, tap)) continue;
           u32[at++] = places[tap]!;
           for (let o = 4 * block; o < 4 * block + 4; o++) f32[at++] = weightAt(o, tap);
         }
@@ -96,6 +115,19 @@ export function tapBlocks(matrix: TapMatrix, isDense: boolean, make: MakeConstan
     },
   );
   return { constant, ends: () => constant.address + 4, count };
+}
+
+/** 1 for every tap of a block that at least one of its outputs keeps [blocks, features]. */
+export function keptTaps(
+  { weights, rows, features }: { readonly weights: Float32Array; readonly rows: number; readonly features: number },
+  blocks: number,
+): Uint8Array {
+  const kept = new Uint8Array(blocks * features);
+  for (const place of nonzerosOf(weights)) {
+    const o = Math.floor(place / features);
+    kept[Math.floor(o / rows) * features + place - o * features] = 1;
+  }
+  return kept;
 }
 
 /** Makes a constant, as a builder does. */

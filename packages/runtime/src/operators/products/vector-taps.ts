@@ -1,7 +1,8 @@
 /** Weights as the kernels of assembly/vector-product.ts read them: in blocks of 1, 4 or 16 outputs that share their kept features. */
+
+import { nonzerosOf, rowStarts } from "../../file/nonzeros.ts";
 import type { Constant } from "../../plan/builder.ts";
-import { bitsOf, countNonzeros, isNonzero } from "./nonzero.ts";
-import type { MakeConstant } from "./taps.ts";
+import { keptTaps, type MakeConstant } from "./taps.ts";
 
 /** Weights in memory. */
 export interface VectorTaps {
@@ -26,7 +27,7 @@ export function vectorTaps(
   const { weights, outputs, features, rows, isDense } = spec;
   if (rows === 1 && !isDense) return rowTaps(spec, make);
   const blocks = Math.ceil(outputs / rows);
-  const kept = keptFeatures(spec, blocks);
+  const kept = isDense ? new Uint8Array(blocks * features).fill(1) : keptTaps(spec, blocks);
   let count = 0;
   for (let i = 0; i < kept.length; i++) count += kept[i]!;
   const head = Math.ceil((12 * blocks) / 64) * 64;
@@ -65,9 +66,9 @@ const nearFeatures = 2 ** 14;
  * about as long; shorter ones end with zeros at the feature that they read last.
  */
 function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0], make: MakeConstant): VectorTaps {
-  const lengths = Array.from({ length: outputs }, (_, o) =>
-    countNonzeros(weights.subarray(o * features, (o + 1) * features)),
-  );
+  const kept = nonzerosOf(weights);
+  const starts = rowStarts(kept, outputs, features);
+  const lengths = Array.from({ length: outputs }, (_, o) => starts[o + 1]! - starts[o]!);
   const order = lengths.map((_, o) => o).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
   const blocks = Math.ceil(outputs / 4);
   // The first of a block is its longest.
@@ -77,10 +78,8 @@ function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0
   const offsetBytes = isWide ? 4 : 2;
   const head = Math.ceil((32 * blocks) / 64) * 64;
   const constant = make(
-    // Room for one tap more than there are: what is not kept is written there, and then written over.
     () => head + 4 * (count + 1) * (4 + offsetBytes) + 64,
     ({ u32, f32 }, address) => {
-      const bits = bitsOf(weights);
       const firstOffset = address + head + 16 * (count + 1);
       const offsets = isWide ? u32 : new Uint16Array(u32.buffer);
       let weight = (address + head) / 4;
@@ -92,8 +91,11 @@ function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0
           const o = order[4 * block + lane];
           // Lanes without an output store behind the last one.
           u32[address / 4 + 8 * block + 4 + lane] = o ?? 4 * block + lane;
-          const row = { from: o === undefined ? 0 : o * features, count: o === undefined ? 0 : features };
-          writeRow({ ...row, weights, bits, f32, offsets, weight: weight + lane, offset: offset + lane, length });
+          const row =
+            o === undefined
+              ? { begin: 0, from: 0, to: 0 }
+              : { begin: o * features, from: starts[o]!, to: starts[o + 1]! };
+          writeRow({ ...row, weights, kept, f32, offsets, weight: weight + lane, offset: offset + lane, length });
         }
         weight += 4 * length;
         offset += 4 * length;
@@ -106,9 +108,11 @@ function rowTaps({ weights, outputs, features }: Parameters<typeof vectorTaps>[0
 /** One of the four rows of a block: a function of its own, which engines compile after some rows. */
 function writeRow(row: {
   readonly weights: Float32Array;
-  readonly bits: Int32Array;
+  /** Places of all kept weights, of which the row has those `from` up to `to`; its first weight is at `begin`. */
+  readonly kept: Uint32Array;
+  readonly begin: number;
   readonly from: number;
-  readonly count: number;
+  readonly to: number;
   readonly f32: Float32Array;
   readonly offsets: Uint32Array | Uint16Array;
   readonly weight: number;
@@ -116,33 +120,15 @@ function writeRow(row: {
   /** Taps of the block. */
   readonly length: number;
 }): void {
-  const { weights, bits, from, count, f32, offsets, weight, offset, length } = row;
+  const { weights, kept, begin, from, to, f32, offsets, weight, offset, length } = row;
   let [w, p] = [weight, offset];
-  for (let f = 0, i = from; f < count; f++, i++) {
-    f32[w] = weights[i]!;
-    offsets[p] = 4 * f;
-    const step = 4 * isNonzero(bits[i]!);
-    w += step;
-    p += step;
+  for (let k = from; k < to; k++, w += 4, p += 4) {
+    f32[w] = weights[kept[k]!]!;
+    offsets[p] = 4 * (kept[k]! - begin);
   }
   const last = p > offset ? offsets[p - 4]! : 0;
   for (const end = weight + 4 * length; w < end; w += 4, p += 4) {
     f32[w] = 0;
     offsets[p] = last;
   }
-}
-
-/** 1 for every feature of a block that at least one of its outputs keeps, or that all do. */
-function keptFeatures(
-  { weights, outputs, features, rows, isDense }: Parameters<typeof vectorTaps>[0],
-  blocks: number,
-): Uint8Array {
-  const kept = new Uint8Array(blocks * features);
-  if (isDense) return kept.fill(1);
-  const bits = bitsOf(weights);
-  for (let o = 0, i = 0; o < outputs; o++) {
-    const row = Math.floor(o / rows) * features;
-    for (let f = 0; f < features; f++, i++) kept[row + f] = kept[row + f]! | isNonzero(bits[i]!);
-  }
-  return kept;
 }
