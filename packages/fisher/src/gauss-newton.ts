@@ -191,6 +191,14 @@ function* signedSums(root: OutputFactor, outputs: FloatTensors, examples: number
 /** For every column c of the root, R e_c of all examples. */
 function* rootColumns(root: OutputFactor, outputs: FloatTensors, examples: number): Generator<FloatTensors> {
   const { columns } = root;
+  if (root.column) {
+    for (let chosen = 0; chosen < columns; chosen++) {
+      const column = zerosLike(outputs);
+      root.column(chosen, column);
+      yield column;
+    }
+    return;
+  }
   const unit = new Float64Array(examples * columns);
   for (let chosen = 0; chosen < columns; chosen++) {
     for (let i = chosen; i < unit.length; i += columns) unit[i] = 1;

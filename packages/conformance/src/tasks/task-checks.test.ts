@@ -170,6 +170,16 @@ describe("the suite rejects a task that", () => {
       /adjoint/,
     ],
     [
+      "has another column of R",
+      broken((task) => ({
+        outputFactor: (call) => {
+          const factor = task.outputFactor(call);
+          return { ...factor, column: (index, out) => factor.column!(index === 0 ? 1 : 0, out) };
+        },
+      })),
+      /adjoint/,
+    ],
+    [
       "draws the true labels",
       broken((task) => ({
         outputFactor: (call) => ({

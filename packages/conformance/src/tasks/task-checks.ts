@@ -155,6 +155,13 @@ function ensureAdjoint(task: Task, spec: TaskSpec): void {
   const flat = numbersOf(t);
   const expected = root.map((column) => column.reduce((sum, value, place) => sum + value * flat[place]!, 0));
   ensureClose(found, expected, { what: "R't against the columns of R", tolerance: 1e-10, scale: 1 });
+  for (let index = 0; factor.column && index < factor.columns; index++) {
+    const out = mapTensors(outputs, ({ shape, data }) => ({ shape, data: data.slice().fill(7) }));
+    factor.column(index, out);
+    const ofAll = root.filter((_, c) => c % factor.columns === index);
+    const sum = ofAll[0]!.map((_, place) => ofAll.reduce((total, column) => total + column[place]!, 0));
+    ensureClose(numbersOf(out), sum, { what: `column ${index} of R`, tolerance: 1e-12, scale: 1 });
+  }
   // Columns of an example must not reach outputs of another.
   const owner: number[] = [];
   eachNumber(outputs, (_, name, index) => {

@@ -75,6 +75,8 @@ export interface OutputFactor {
   readonly columns: number;
   /** out = R u. Outputs the task does not read are set to zero. */
   times(u: Vec, out: FloatTensors): void;
+  /** out = R's column `index` for every example, what `times` gives for unit vectors, where that has a way of its own. */
+  column?(index: number, out: FloatTensors): void;
   /** out = R't */
   transposeTimes(t: FloatTensors, out: Vec): void;
   /** out = a random vector of mean 0 and covariance R R': where there is a likelihood, the slope of the loss for targets drawn from it. */

@@ -33,6 +33,18 @@ export function crossEntropyFactor(spec: {
         for (let c = start; c < start + classes; c++) target[c] = factor * (root[c]! * u[c]! - p[c]! * sum);
       }
     },
+    column(index, out) {
+      const target = only(output, out);
+      const [place, label] = [Math.floor(index / classes), index % classes];
+      // An example's columns are those of its rows, one after the other.
+      if (rowsPerExample > 1) target.fill(0);
+      for (let row = place; row < rows; row += rowsPerExample) {
+        const start = row * classes;
+        const [factor, own] = [scale(row), root[start + label]!];
+        // The very numbers that `times` gives.
+        for (let c = 0; c < classes; c++) target[start + c] = factor * ((c === label ? own : 0) - p[start + c]! * own);
+      }
+    },
     transposeTimes(t, out) {
       const source = t[output]!.data;
       for (let row = 0; row < rows; row++) {
