@@ -38,7 +38,8 @@ export async function runNode(argv: readonly string[], { limit }: { limit: numbe
   const code = await exit;
   clearTimeout(late);
   if (isLate) throw new Error(`did not end in ${limit} s`);
-  if (code !== 0) throw new Error(`exit code ${code}: ${argv.join(" ")}`);
+  // What was wrong stands on standard error.
+  if (code !== 0) throw new Error(`exit code ${code}`);
   return { seconds: (performance.now() - started) / 1000, stdout, peak: await peak };
 }
 

@@ -1,8 +1,9 @@
 /**
  * A comparison of 12 runs and a layer-wise run of 40 layers on a queue with 1, 2 and 4 workers, beside the same commands in one process:
- * `node apps/cli/bench/spread.ts [--what compare,layers] [--workers 1,2,4] [--size 64] [--limit 120]`, `size` being the width of the 40 layers. Prints wall time, what computing the jobs took, the
- * overhead a job, bytes through the queue, the peak memory of every process, and whether the outputs are the same bytes. Overhead is what is left of the wall time without computing (over
- * the processors that it had) and without what the command does beside jobs, which is measured in one process, where jobs are made one after the other.
+ * `node apps/cli/bench/spread.ts [--what compare,layers] [--workers 1,2,4] [--size 160] [--solver layerwise] [--limit 120]`. The layers are of `size` times `size` weights, but for the last, and see random data. Prints wall time, what
+ * computing the jobs took and the longest of them, what is over, bytes through the queue, the peak memory of every process, and whether the outputs are the same bytes. Over is what is left of the wall time without
+ * computing (over the processors that it had) and without what the command does beside jobs, which is measured in one process, where jobs are made one after the other: workers that load the program and open
+ * model and data, jobs handed out and answered, and workers that have none at the end.
  */
 import { createHash } from "node:crypto";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -10,7 +11,8 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { encodeSafetensors } from "@secateur/formats";
+import { createRng } from "@secateur/core";
+import { encodeNpy, encodeSafetensors } from "@secateur/formats";
 import { decodeJson, type JobRecord, openStore } from "@secateur/jobs";
 import { createNetwork } from "@secateur/nn";
 import { namedArchitecture } from "@secateur/run/node";
@@ -22,7 +24,8 @@ const { values } = parseArgs({
   options: {
     what: { type: "string", default: "compare,layers" },
     workers: { type: "string", default: "1,2,4" },
-    size: { type: "string", default: "64" },
+    size: { type: "string", default: "160" },
+    solver: { type: "string", default: "layerwise" },
     limit: { type: "string", default: "120" },
   },
 });
@@ -35,25 +38,34 @@ async function run(argv: readonly string[]): Promise<Taken> {
   return await runNode([main, ...argv, "--threads", "1"], { limit: Number(values.limit) });
 }
 
-/** Seconds that the jobs of a store took together. */
-async function computing(place: string): Promise<number> {
+/** Seconds that the jobs of a store took together, and the longest. */
+async function computing(place: string): Promise<{ sum: number; most: number }> {
   const store = await openStore(place, { make: false });
-  let sum = 0;
+  let [sum, most] = [0, 0];
   for (const { name } of await store.list("results")) {
-    sum += (decodeJson((await store.read(name))!) as unknown as JobRecord).ms;
+    const { ms } = decodeJson((await store.read(name))!) as unknown as JobRecord;
+    sum += ms / 1000;
+    most = Math.max(most, ms / 1000);
   }
-  return sum / 1000;
+  return { sum, most };
 }
 
-/** A network of 40 layers, as it is initialised: what is measured does not depend on what it knows. */
-async function fortyLayers(): Promise<string> {
-  const arch = `mlp:784-${Array.from({ length: 39 }, () => values.size).join("-")}-10`;
+/** A network of 40 layers, as it is initialised, and random data: what is measured does not depend on what it knows. */
+async function fortyLayers(): Promise<{ model: string; data: string }> {
+  const size = Number(values.size);
+  const arch = `mlp:${Array.from({ length: 40 }, () => size).join("-")}-10`;
   const tensors = createNetwork(namedArchitecture(arch), { seed: 3 })
     .tensors()
     .map(({ name, shape, data }) => ({ name, shape, dtype: "f32" as const, data: Float32Array.from(data) }));
-  const path = join(folder, "forty.safetensors");
-  await writeFile(path, encodeSafetensors({ tensors, metadata: { "secateur.architecture": arch } }));
-  return path;
+  const model = join(folder, "forty.safetensors");
+  await writeFile(model, encodeSafetensors({ tensors, metadata: { "secateur.architecture": arch } }));
+  const [X, Y] = [join(folder, "X.npy"), join(folder, "Y.npy")];
+  const draw = createRng(1);
+  const inputs = Float32Array.from({ length: 2048 * size }, () => draw.normal());
+  const labels = Float32Array.from({ length: 2048 }, () => draw.integer(10));
+  await writeFile(X, encodeNpy({ shape: [2048, size], data: inputs }));
+  await writeFile(Y, encodeNpy({ shape: [2048], data: labels }));
+  return { model, data: `npy:${X},${Y}` };
 }
 
 const table: (string | undefined)[][] = [];
@@ -71,10 +83,11 @@ async function measure(spec: {
   const same = async ({ stdout }: Taken): Promise<string> => ((await hash(stdout)) === expected ? "same" : "OTHER");
   table.push([`${name}, one process`, alone.seconds.toFixed(1)]);
   const apart = await run([...argv, "--workers", "1", "--store", place("alone")]);
-  const computed = await computing(place("alone"));
+  const { sum: computed, most: longest } = await computing(place("alone"));
   const beside = apart.seconds - computed;
   table.push([
-    ...[`${name}, jobs of one process`, apart.seconds.toFixed(1), computed.toFixed(1), undefined, undefined],
+    ...[`${name}, jobs of one process`, apart.seconds.toFixed(1), computed.toFixed(1), longest.toFixed(1)],
+    ...[undefined, undefined],
     ...[mebibytes(apart.peak), undefined, await same(apart)],
   ]);
   for (const count of values.workers.split(",").map(Number)) {
@@ -86,10 +99,10 @@ async function measure(spec: {
     try {
       const taken = await run([...argv, ...queue]);
       const bytes = ((await server.taken()).traffic - before) / jobs;
-      const sum = await computing(place(setting));
+      const { sum, most } = await computing(place(setting));
       const over = taken.seconds - beside - sum / Math.min(count, availableParallelism());
       table.push([
-        ...[setting, taken.seconds.toFixed(1), sum.toFixed(1), ((1000 * over) / jobs).toFixed(0), bytes.toFixed(0)],
+        ...[setting, taken.seconds.toFixed(1), sum.toFixed(1), most.toFixed(1), over.toFixed(1), bytes.toFixed(0)],
         ...[mebibytes(taken.peak), (await workers.end()).map(mebibytes).join(" "), await same(taken)],
       ]);
     } catch (error) {
@@ -104,20 +117,13 @@ async function measure(spec: {
 try {
   if (values.what.includes("layers")) {
     const out = join(folder, "out.safetensors");
+    const { model, data } = await fortyLayers();
+    const argv = ["prune", model, "--data", data, "--solver", values.solver, "--inputs", "parallel"];
     await measure({
       ...{ name: "layers of 40", jobs: 40 },
       argv: [
-        "prune",
-        await fortyLayers(),
-        "--data",
-        "mnist",
-        "--solver",
-        "layerwise",
-        "--inputs",
-        "parallel",
-        "--layer-allocation",
-        "uniform",
-        ...["--sparsity", "0.7", "--calibration", "1024", "--out", out, "--force", "--quiet"],
+        ...[...argv, "--layer-allocation", "uniform", "--sparsity", "0.7"],
+        ...["--calibration", "1024", "--out", out, "--force", "--quiet"],
       ],
       hash: async () =>
         createHash("sha256")
@@ -154,7 +160,7 @@ try {
 } finally {
   printTable(
     [
-      ...["setting", "wall s", "computing s", "overhead ms a job", "queue bytes a job"],
+      ...["setting", "wall s", "computing s", "longest s", "over s", "queue bytes a job"],
       ...["command MiB", "workers MiB", "output"],
     ],
     table,

@@ -26,6 +26,8 @@ const lockMs = 8000;
 const stalledMs = 3000;
 /** A job under which so many workers died is given up: it may be what kills them. */
 const mostDeaths = 20;
+/** What a worker takes beside its threads. */
+const ownBytes = 2 ** 28;
 const memoryMs = 500;
 const cancelMs = 1000;
 /** A server that is away cannot take jobs back: its locks run out instead. */
@@ -79,7 +81,10 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   });
   const { WaitingError, DelayedError, UnrecoverableError } = server.bullmq;
   const queue = server.queue();
-  const pool = threadPool({ entry: spec.entry, size: threads, store: store.place, cwd: spec.cwd });
+  const pool = threadPool({
+    ...{ entry: spec.entry, size: threads, store: store.place, cwd: spec.cwd },
+    shareBytes: memoryBytes === undefined ? undefined : (memoryBytes - ownBytes) / threads,
+  });
   const draining = new AbortController();
   /** Labels by id: two jobs may have one label. */
   const running = new Map<string, string>();

@@ -2,6 +2,15 @@
 import type { Fault, RunEvent } from "@secateur/core";
 import type { JobContent, JobRecord } from "../job/job.ts";
 
+/** What a thread is started with. */
+export interface ThreadData {
+  /** Of the store. */
+  readonly place: string;
+  readonly cwd: string;
+  /** Of the memory that the process may take; absent: no limit. */
+  readonly shareBytes: number | undefined;
+}
+
 /** To a thread. */
 export type ToThread =
   | {

@@ -7,7 +7,7 @@ import type { RunEvent } from "@secateur/core";
 import { cancelled, threadDied } from "../errors.ts";
 import type { Job, JobRecord } from "../job/job.ts";
 import { errorFrom } from "./error-data.ts";
-import type { FromThread, ToThread } from "./messages.ts";
+import type { FromThread, ThreadData, ToThread } from "./messages.ts";
 
 /** After an abort a job has so long to come to a safe point; then its thread is ended. */
 const graceMs = 20_000;
@@ -49,14 +49,21 @@ interface Thread {
  * @param spec.entry - the file that calls `serveJobs`
  * @param spec.store - place of the store that all threads open
  * @param spec.cwd - the folder from which jobs look for plugins
+ * @param spec.shareBytes - of the memory that the process may take, for each thread; default: no limit
  */
-export function threadPool(spec: { entry: URL; size: number; store: string; cwd: string }): ThreadPool {
-  const { entry, size, store, cwd } = spec;
+export function threadPool(spec: {
+  entry: URL;
+  size: number;
+  store: string;
+  cwd: string;
+  shareBytes?: number | undefined;
+}): ThreadPool {
+  const { entry, size, store, cwd, shareBytes } = spec;
   const threads: (Thread | undefined)[] = Array.from({ length: size }, () => undefined);
   const waiting: (() => void)[] = [];
   const free = new Set(threads.keys());
   const start = (place: number): Thread => {
-    const worker = new Worker(entry, { workerData: { place: store, cwd } });
+    const worker = new Worker(entry, { workerData: { place: store, cwd, shareBytes } satisfies ThreadData });
     const thread: Thread = { worker, end: undefined, onEvent: () => {}, label: "" };
     const lose = (reason: string): void => {
       if (threads[place] === thread) threads[place] = undefined;

@@ -34,7 +34,7 @@ export interface ColumnsSettings {
   /** Its panels, [from, to) of those of all columns. */
   readonly from: number;
   readonly to: number;
-  /** Bytes of rows that stay in memory; default: a quarter of what is free where it is run, at most 3 GiB. */
+  /** Bytes of rows that stay in memory; default: a quarter of what is free where it is run, at most 3 GiB. Less where the worker's own limit asks for it: it decides no bit. */
   readonly residentBytes?: number | undefined;
   /** In a thread of the process that solves: the files of all rows. On a queue the inputs have those of the shard. */
   readonly paths?: readonly string[];
@@ -59,7 +59,7 @@ export function columnsKind(host: JobHost, { readsPaths }: { readsPaths: boolean
   return async (content, { store, signal, onEvent }) => {
     const settings = checkedSettings(content.settings);
     const { place, name, from, to, paths, first = 0 } = settings;
-    const { residentBytes = Math.min(mostResident, freemem() / 4) } = settings;
+    const residentBytes = residentOf(settings, host.shareBytes);
     if ((Object.keys(content.inputs).length === 0) !== readsPaths || (paths !== undefined) !== readsPaths) {
       throw badColumnsJob(readsPaths ? "it names no files" : "it names files of this machine rather than of the store");
     }
@@ -89,6 +89,18 @@ export function columnsKind(host: JobHost, { readsPaths }: { readsPaths: boolean
     return { result: null };
   };
 }
+
+/** Of rows in memory: what was asked for, or a share of what is free, and within what a worker with a limit has for each of its jobs. */
+function residentOf({ residentBytes, from, to }: ColumnsSettings, shareBytes: number | undefined): number {
+  const wanted = residentBytes ?? Math.min(mostResident, shareBytes === undefined ? freemem() / 4 : mostResident);
+  if (shareBytes === undefined) return wanted;
+  return Math.max(0, Math.min(wanted, shareBytes - besideRows - bytesPerColumn * (to - from) * panelColumns));
+}
+
+/** What a shard's thread takes beside rows: its program, its kernels, a panel that passes. */
+const besideRows = 192 * 2 ** 20;
+/** Weights and candidates of a shard, and copies of them that are on their way. */
+const bytesPerColumn = 32;
 
 /** Bytes that this process had resident at most. */
 export function peakMemory(): number {

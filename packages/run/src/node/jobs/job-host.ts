@@ -33,6 +33,8 @@ interface Closable {
 export interface JobHost {
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
+  /** What a job may take of the memory of a worker with a limit. */
+  readonly shareBytes: number | undefined;
   /** The surroundings of a job. */
   session(
     portable: Pick<PortableSetting, "seed" | "kernels">,
@@ -53,7 +55,11 @@ export interface JobHost {
  * @param spec.session - whose kernels jobs take where they ask for that kind; default: ones of their own, on one thread, because jobs already
  * fill the processors. Results do not depend on it.
  */
-export function jobHost(spec: { cwd: string; session?: Pick<Session, "kernels" | "kernelChoice"> }): JobHost {
+export function jobHost(spec: {
+  cwd: string;
+  shareBytes?: number | undefined;
+  session?: Pick<Session, "kernels" | "kernelChoice">;
+}): JobHost {
   const { cwd, session: host } = spec;
   const made = new Map<KernelChoice, ReturnType<typeof openKernels>>();
   let last: { readonly key: string; readonly one: Promise<Closable> } | undefined;
@@ -90,7 +96,7 @@ export function jobHost(spec: { cwd: string; session?: Pick<Session, "kernels" |
       return { setting, shared, close };
     });
   return {
-    cwd,
+    ...{ cwd, shareBytes: spec.shareBytes },
     async session({ seed, kernels: kernelChoice }, { signal, onEvent }) {
       const given = host?.kernelChoice === kernelChoice ? host.kernels : undefined;
       if (!given && !made.has(kernelChoice)) {

@@ -3,4 +3,4 @@ import { serveJobs } from "@secateur/jobs";
 import { jobHost } from "./job-host.ts";
 import { jobKinds } from "./kinds/job-kinds.ts";
 
-await serveJobs((cwd) => jobKinds(jobHost({ cwd })));
+await serveJobs((cwd, shareBytes) => jobKinds(jobHost({ cwd, shareBytes })));
