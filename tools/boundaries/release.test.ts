@@ -18,11 +18,22 @@ test("all public packages carry one version", () => {
   expect([...versions]).toHaveLength(1);
 });
 
-test("a package that was never released is named in a changeset", () => {
+/** Packages that changesets name. */
+function changedPackages(): ReadonlySet<string> {
   const changesets = globSync(".changeset/*.md", { cwd: root }).map((file) => readFileSync(join(root, file), "utf8"));
-  const named = new Set(
-    changesets.flatMap((text) => [...text.matchAll(/^"([^"]+)": (?:major|minor|patch)$/gm)].map(([, name]) => name)),
+  return new Set(
+    changesets.flatMap((text) => [...text.matchAll(/^"([^"]+)": (?:major|minor|patch)$/gm)].map(([, name]) => name!)),
   );
+}
+
+test("changesets name packages that there are", () => {
+  const known = new Set(published.map(({ manifest }) => manifest.name));
+  const unknown = [...changedPackages()].filter((name) => !known.has(name));
+  expect(unknown, "name packages by their package.json, or no release can be made").toEqual([]);
+});
+
+test("a package that was never released is named in a changeset", () => {
+  const named = changedPackages();
   const missing = published
     .filter(({ folder, manifest }) => manifestOf(folder).version === "0.0.0" && !named.has(manifest.name))
     .map(({ manifest }) => `"${manifest.name}": minor`);

@@ -3,7 +3,7 @@ import type { Pool, Vec } from "@secateur/core";
 
 /** A pool of one run of those that follow each other. */
 export interface RunPool extends Pool {
-  /** Takes a vector whose numbers hold from run to run: nothing else is ever in it, before it is taken or after. */
+  /** Takes a vector whose numbers hold from run to run, as long as the recording is kept: no other unit of it ever has it. */
   takeLasting(length: number): Vec;
 }
 

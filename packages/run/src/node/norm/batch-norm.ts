@@ -257,12 +257,17 @@ async function chooseChanges(spec: {
     }
     return [losses[0]!, losses[1]!];
   };
-  let [plain, changed] = await lossesOf(imagesOfLook, imagesOfLook);
-  const isClear = Math.max(plain, changed) >= decisive * Math.min(plain, changed);
-  if (!isClear) [plain, changed] = await lossesOf(images);
+  const look = await lossesOf(imagesOfLook, imagesOfLook);
+  const [plain, changed] = isClear(look) ? look : await lossesOf(images);
   writeTensors(network, before);
   const note = `statistics of batch normalisation are measured on ${changed < plain ? "randomly cropped and mirrored" : "unchanged"} training images: their loss is ${Math.min(changed, plain).toPrecision(3)}, else ${Math.max(changed, plain).toPrecision(3)} (--crop-padding and --flip say otherwise)`;
   return { changes: changed < plain ? usual : {}, note };
+}
+
+/** Whether a first look is enough: losses of 0 and below, as densities have them, have no ratio that says so. */
+function isClear(losses: readonly number[]): boolean {
+  const least = Math.min(...losses);
+  return least > 0 && Math.max(...losses) >= decisive * least;
 }
 
 function noteKept({ loss, lossOfFile }: { loss: number; lossOfFile: number }, session: Session): void {
