@@ -76,6 +76,16 @@ describe("a folder store", () => {
     expect((await readdir(store.place)).filter((name) => name.startsWith("tmp-"))).toEqual([]);
   });
 
+  test("keeps large files, which are hashed in threads, as small ones", async () => {
+    const store = await testStore();
+    const folder = await testFolder();
+    const large = new Uint8Array(2 ** 26 + 1).fill(3);
+    const paths = ["a", "b", "c"].map((name) => join(folder, name));
+    await Promise.all(paths.map((path) => writeFile(path, large)));
+    expect(new Set(await Promise.all(paths.map((path) => store.linkFile(path))))).toEqual(new Set([hashOf(large)]));
+    await expect(store.linkFile(join(folder, "none"))).rejects.toThrow("ENOENT");
+  });
+
   test("refuses damaged bytes, and takes the right ones in their place", async () => {
     const store = await testStore();
     const hash = await store.put(bytes);

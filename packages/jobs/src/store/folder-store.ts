@@ -1,12 +1,13 @@
 /** A store in a folder, which may be on a disk that many machines mount. */
 import { createHash, randomUUID } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { copyFile, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isPruneError } from "@secateur/core";
 import { blobDamaged, blobMissing, noStore, notAStore, storeFailed, storeNotMade } from "../errors.ts";
 import { encodeJson } from "../job/canonical-json.ts";
 import { type Hash, hashOf } from "../job/job.ts";
+import { hashFile } from "./hash-file.ts";
 import { safeParts } from "./safe-parts.ts";
 import type { Store } from "./store.ts";
 import { explainWrite, writeWhole } from "./write-whole.ts";
@@ -146,13 +147,6 @@ async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-async function hashFile(path: string): Promise<Hash> {
-  const hash = createHash("sha256");
-  // Larger pieces than usual: most of the time would go into asking for them.
-  for await (const piece of createReadStream(path, { highWaterMark: 2 ** 22 })) hash.update(piece as Uint8Array);
-  return hash.digest("hex");
-}
-
 /** A folder of links to blobs, where it is not there: made by renaming the whole folder. @throws ERR_BLOB_MISSING, ERR_STORE */
 async function linkFolder(spec: {
   place: string;
@@ -222,11 +216,19 @@ async function keepPieces(spec: {
   }
 }
 
+/** Files that are checked at a time. */
+const atOnce = 16;
+
 /** The first of a view's files that is not what its name says. */
 async function firstDamaged(folder: string, files: Readonly<Record<string, Hash>>): Promise<Hash | undefined> {
-  for (const [name, hash] of Object.entries(files)) {
-    const found = await hashFile(join(folder, ...safeParts(name))).catch(() => undefined);
-    if (found !== hash) return hash;
+  const all = Object.entries(files);
+  for (let from = 0; from < all.length; from += atOnce) {
+    const some = all.slice(from, from + atOnce);
+    const found = await Promise.all(
+      some.map(([name]) => hashFile(join(folder, ...safeParts(name))).catch(() => undefined)),
+    );
+    const place = some.findIndex(([, hash], one) => found[one] !== hash);
+    if (place >= 0) return some[place]![1];
   }
   return undefined;
 }
