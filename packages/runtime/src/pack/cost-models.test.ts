@@ -97,3 +97,17 @@ test("a convolution of one position needs more zeros to run sparse than one of m
     "sparse",
   ]);
 });
+
+test("zeros of a depthwise convolution save time without strides alone, as its kernel with strides computes them", () => {
+  const dims = [8, 1, 3, 3];
+  const timesOf = (stride: number, isPruned: boolean) => {
+    const data = Float32Array.from({ length: 72 }, (_, i) => Number(!isPruned || i % 9 === 0));
+    const attributes = { group: 8, strides: [stride, stride], pads: [1, 1, 1, 1] };
+    const operator = { op: "Conv", name: "c", inputs: ["x"], tensors: ["w"], output: "y", attributes };
+    return kernelTimes(operator, { dims, data }, [1, 8, 16, 16], defaultCosts);
+  };
+  const least = (times: ReturnType<typeof timesOf>): number => Math.min(...times.map(({ ms }) => ms));
+  expect(timesOf(2, true)).toEqual(timesOf(2, false));
+  expect(timesOf(2, true).map(({ kernel }) => kernel)).toEqual(["dense"]);
+  expect(least(timesOf(1, true))).toBeLessThan(0.6 * least(timesOf(1, false)));
+});

@@ -4,6 +4,7 @@
  * products with one vector, in which a tap is one feature of 1, 4 or 16 outputs.
  */
 import type { KernelName, PackedOperator, WeightTensor } from "../file/packed-model.ts";
+import { type DepthwiseShape, isStridedDepthwise } from "../operators/products/depthwise.ts";
 import { tilePositions } from "../plan/kernel-numbers.ts";
 
 /** Costs of one kernel, in nanoseconds. */
@@ -79,6 +80,11 @@ export function kernelWays(
     ];
   }
   const group = (operator.attributes["group"] as number | undefined) ?? 1;
+  // Zeros take as long there.
+  if (isStridedDepthwise(depthwiseShape(operator, dims), outDims))
+    return [
+      way("dense", costs.sparse, { outputs: 1, tiles: fullTiles(positions, tilePositions.sparse), isDense: true }),
+    ];
   const [tiles, blockTiles] = [fullTiles(positions, tilePositions.sparse), fullTiles(positions, tilePositions.block)];
   const sparse = way("sparse", costs.sparse, { outputs: 1, tiles });
   if (group > 1 && (outputs / group) % 4 !== 0) {
@@ -89,6 +95,12 @@ export function kernelWays(
     sparse,
     way("block4", costs.block, { outputs: 4, tiles: blockTiles }),
   ];
+}
+
+/** What tells depthwise convolutions from others; no weights of a matrix are any. */
+function depthwiseShape({ op, attributes }: PackedOperator, dims: readonly number[]): DepthwiseShape {
+  const { group = 1, strides = [1, 1], dilations = [1, 1] } = attributes as Partial<DepthwiseShape>;
+  return { outputs: dims[0]!, inGroup: op === "Conv" ? dims[1]! : 0, group, strides, dilations };
 }
 
 /** A tap takes at least this share of what it takes in a full tile, as Silero VAD's convolutions of 1 to 4 positions took: the next one waits for its sum. */

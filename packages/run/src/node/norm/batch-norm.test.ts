@@ -92,6 +92,31 @@ test("measures at the times asked for", async () => {
   }
 });
 
+test("with retraining measures beforehand where the loss falls by it, and leaves what is measured as it trains to that", async () => {
+  const data = bright();
+  const settings = batchNormFor(normed(), {}, { isRetrained: true });
+  expect(settings).toEqual({ when: "auto" });
+  expect(batchNormFor(normed(), { when: "after" }, { isRetrained: true })).toEqual({ when: "after" });
+  expect(batchNormFor(plain, { flip: true }, { isRetrained: true })).toBeUndefined();
+  for (const isOff of [false, true]) {
+    const network = normed();
+    await reestimateBatchNorm(network, data.train, createRunContext());
+    // Features far from where they are thought to be drown every difference between images.
+    if (isOff) network.weights.get("bn.running_var")!.data.fill(1e-6);
+    const { loss } = await network.evaluate(data.train, createRunContext());
+    const before = statistics(network);
+    const measurements = remeasuring({ network, data, settings, session: sessionOf() });
+    await measurements.before();
+    expect(statistics(network).join() !== before.join()).toBe(isOff);
+    const { loss: lossNow } = await network.evaluate(data.train, createRunContext());
+    expect(lossNow < 0.95 * loss).toBe(isOff);
+    expect(measurements.recalibrate).toBeUndefined();
+    const now = statistics(network);
+    await measurements.after();
+    expect(statistics(network)).toEqual(now);
+  }
+});
+
 test("chooses the random changes of images under whose statistics training images have the lower loss, and says so", async () => {
   const data = bright();
   const usual = { cropPadding: 1, flip: true, border: [0] };

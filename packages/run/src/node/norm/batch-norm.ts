@@ -58,25 +58,31 @@ export function asksForMeasuring(when: ReestimateTime | undefined): boolean {
 
 /**
  * What a pruning run does about batch normalisation: what was asked for, by default ("auto") both before and after where the network
- * has any. Pruning shifts what every channel gives; before as well, so that accuracies before and after compare.
+ * has any. Pruning shifts what every channel gives; before as well, so that accuracies before and after compare. Retraining measures statistics
+ * itself: there "auto" stays, which measures before it where the loss of training images falls by a twentieth.
  *
  * @returns undefined for a network without batch normalisation
  * @throws ERR_USAGE where something was asked for that changes nothing
  */
-export function batchNormFor(network: Network, asked: Partial<BatchNormSettings>): BatchNormSettings | undefined {
-  const { when, cropPadding, flip } = asked;
+export function batchNormFor(
+  network: Network,
+  asked: Partial<BatchNormSettings>,
+  { isRetrained = false }: { isRetrained?: boolean } = {},
+): BatchNormSettings | undefined {
+  const { when = "auto", cropPadding, flip } = asked;
   const hasAny = network.spec.layers.some(({ kind }) => kind === "batch-norm");
   const changes = cropPadding !== undefined ? "--crop-padding" : flip !== undefined ? "--flip" : undefined;
   if (!hasAny) {
-    const flag = asksForMeasuring(when) ? "--reestimate-batch-norm" : changes;
+    // Random changes of images are for retraining, too.
+    const flag = asksForMeasuring(when) ? "--reestimate-batch-norm" : isRetrained ? undefined : changes;
     if (flag === undefined) return undefined;
     const reason = `network '${network.name}' has no batch normalisation for --reestimate-batch-norm to measure`;
     throw flagWithoutEffect({ flag, reason });
   }
-  if (when === "never" && changes !== undefined) {
+  if (when === "never" && changes !== undefined && !isRetrained) {
     throw flagWithoutEffect({ flag: changes, reason: "it belongs to --reestimate-batch-norm, which is 'never'" });
   }
-  return { ...asked, when: when === undefined || when === "auto" ? "both" : when };
+  return { ...asked, when: when === "auto" && !isRetrained ? "both" : when };
 }
 
 /**
@@ -85,6 +91,8 @@ export function batchNormFor(network: Network, asked: Partial<BatchNormSettings>
  */
 const images = 512;
 const imagesToJudge = 256;
+/** With retraining, which measures statistics itself: what the loss has to fall to, as a share, for those of the file to be measured anew before it. */
+const worthMeasuring = 0.95;
 /** Of each, for a first look; fewer than 512 are too few to keep: with 256, 128 and 96 the same losses are .62, .63 and .64 where 512 give .603. */
 const imagesOfLook = 128;
 /** One loss so many times the other is no chance: under statistics of 128 images losses differ by a tenth from one draw to another. */
@@ -149,10 +157,25 @@ export function remeasuring(spec: {
       if (settings === undefined || when === "never") return;
       const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
       const measure = measureOf(network);
-      chosen = isNamed ? augmentationOf(settings, data) : await chooseChanges({ network, data, session, measure });
-      if (when === "after") return;
-      await measure(session.context(), chosen);
-      dense = copiedStatistics(network);
+      // Taken before anything is measured: without targets it asks what the network computes as it came.
+      const judge = isNamed && when !== "auto" ? undefined : await judgeOf({ network, data, session });
+      const found = judge && !isNamed ? await chooseChanges({ network, data, measure, judge }) : undefined;
+      chosen = found ? found.changes : augmentationOf(settings, data);
+      if (when !== "after") {
+        const file = copiedStatistics(network);
+        const lossNow = async (): Promise<number> => (when === "auto" ? await judge!.loss() : 0);
+        const lossOfFile = await lossNow();
+        await measure(session.context(), chosen);
+        const loss = await lossNow();
+        if (when === "auto" && !(loss < worthMeasuring * lossOfFile)) {
+          writeTensors(network, file);
+          if (loss < lossOfFile) noteKept({ loss, lossOfFile }, session);
+          return;
+        }
+        dense = copiedStatistics(network);
+      }
+      if (found?.note !== undefined)
+        session.onEvent({ type: "note", level: "info", code: "batch-norm", message: found.note });
     },
     ...behind(network),
     forCopy: (copy) => ({ before: async () => writeTensors(copy, dense), ...behind(copy) }),
@@ -183,22 +206,16 @@ function writeTensors(network: Network, tensors: ReadonlyMap<string, Float32Arra
   for (const [name, values] of tensors) network.weights.get(name)!.data.set(values);
 }
 
-/**
- * No random changes, or cropping by an eighth and mirroring: whichever gives statistics under which training images have
- * the lower loss. A network has to meet the statistics that it was trained with. Leaves the network as it was.
- */
-async function chooseChanges(spec: {
-  network: Network;
-  data: DatasetSplits;
-  session: Session;
-  measure: (ctx: RunContext, augmentation: Augmentation, examples?: number) => Promise<void>;
-}): Promise<Augmentation> {
-  const { network, data, session, measure } = spec;
-  const { train } = data;
-  const changes = usualChanges(train);
-  if (!changes) return {};
-  const usual = augmentationOf(changes, data);
-  const before = copiedStatistics(network);
+/** The loss of the same training images every time. */
+interface StatisticsJudge {
+  readonly context: RunContext;
+  /** Under the statistics that the network has now; of the first images only, or of all. */
+  loss(first?: number): Promise<number>;
+}
+
+async function judgeOf(spec: { network: Network; data: DatasetSplits; session: Session }): Promise<StatisticsJudge> {
+  const { network, session } = spec;
+  const { train } = spec.data;
   const context = session.context();
   const count = Math.min(imagesToJudge, train.size);
   const chosen = subset(train, sampleIndices(train.size, count, context.rng.fork("image changes")));
@@ -208,20 +225,47 @@ async function chooseChanges(spec: {
     task.targetsFrom === "teacher"
       ? (await teacherDataset({ model: network, data: chosen, task }, context)).data
       : chosen;
-  const lossesOf = async (examples: number, on: Dataset): Promise<readonly [plain: number, changed: number]> => {
+  return {
+    context,
+    async loss(first = count) {
+      const look = Uint32Array.from({ length: Math.min(first, count) }, (_, i) => i);
+      return (await network.evaluate(subset(judged, look), context, { task })).loss;
+    },
+  };
+}
+
+/**
+ * No random changes, or cropping by an eighth and mirroring: whichever gives statistics under which training images have
+ * the lower loss. A network has to meet the statistics that it was trained with. Leaves the network as it was.
+ */
+async function chooseChanges(spec: {
+  network: Network;
+  data: DatasetSplits;
+  measure: (ctx: RunContext, augmentation: Augmentation, examples?: number) => Promise<void>;
+  judge: StatisticsJudge;
+}): Promise<{ changes: Augmentation; note?: string }> {
+  const { network, data, measure, judge } = spec;
+  const changes = usualChanges(data.train);
+  if (!changes) return { changes: {} };
+  const usual = augmentationOf(changes, data);
+  const before = copiedStatistics(network);
+  const lossesOf = async (examples: number, first?: number): Promise<readonly [plain: number, changed: number]> => {
     const losses: number[] = [];
     for (const augmentation of [{}, usual]) {
-      await measure(context, augmentation, examples);
-      losses.push((await network.evaluate(on, context, { task })).loss);
+      await measure(judge.context, augmentation, examples);
+      losses.push(await judge.loss(first));
     }
     return [losses[0]!, losses[1]!];
   };
-  const look = Uint32Array.from({ length: Math.min(imagesOfLook, count) }, (_, i) => i);
-  let [plain, changed] = await lossesOf(imagesOfLook, subset(judged, look));
+  let [plain, changed] = await lossesOf(imagesOfLook, imagesOfLook);
   const isClear = Math.max(plain, changed) >= decisive * Math.min(plain, changed);
-  if (!isClear) [plain, changed] = await lossesOf(images, judged);
+  if (!isClear) [plain, changed] = await lossesOf(images);
   writeTensors(network, before);
-  const message = `statistics of batch normalisation are measured on ${changed < plain ? "randomly cropped and mirrored" : "unchanged"} training images: their loss is ${Math.min(changed, plain).toPrecision(3)}, else ${Math.max(changed, plain).toPrecision(3)} (--crop-padding and --flip say otherwise)`;
+  const note = `statistics of batch normalisation are measured on ${changed < plain ? "randomly cropped and mirrored" : "unchanged"} training images: their loss is ${Math.min(changed, plain).toPrecision(3)}, else ${Math.max(changed, plain).toPrecision(3)} (--crop-padding and --flip say otherwise)`;
+  return { changes: changed < plain ? usual : {}, note };
+}
+
+function noteKept({ loss, lossOfFile }: { loss: number; lossOfFile: number }, session: Session): void {
+  const message = `statistics of batch normalisation stay those of the file: measured anew the loss of training images is ${loss.toPrecision(3)}, not a twentieth below ${lossOfFile.toPrecision(3)} (--reestimate-batch-norm before measures them all the same)`;
   session.onEvent({ type: "note", level: "info", code: "batch-norm", message });
-  return changed < plain ? usual : {};
 }

@@ -60,8 +60,14 @@ export function denseAmong(weights: readonly NamedWeight[], words: readonly stri
  *
  * @throws ERR_USAGE
  */
-export function batchNormOfModel(model: AnyModel, asked: Partial<BatchNormSettings>): BatchNormSettings | undefined {
-  if (model.own) return batchNormFor(model.own.network, asked);
+export function batchNormOfModel(
+  model: AnyModel,
+  asked: Partial<BatchNormSettings>,
+  { isRetrained = false }: { isRetrained?: boolean } = {},
+): BatchNormSettings | undefined {
+  if (model.own) return batchNormFor(model.own.network, asked, { isRetrained });
+  // Statistics of other models stay with retraining, unless somebody asks.
+  if (isRetrained && asked.when === undefined) return undefined;
   const isMatched = matchable(model) !== undefined;
   if (isMatched && asked.cropPadding === undefined && asked.flip === undefined) return { when: asked.when ?? "auto" };
   if (asksForMeasuring(asked.when)) ownNetwork(model, "--reestimate-batch-norm");

@@ -9,9 +9,9 @@ import type { Recipe } from "../recipe/recipe.ts";
 import { versions } from "../versions.ts";
 import type { PruneSettings } from "./prune-settings.ts";
 
-/** What is done about batch normalisation: with retraining nothing unless asked for, because training measures statistics. */
+/** What is done about batch normalisation. */
 export function batchNormOf({ retrain, batchNorm }: PruneSettings, model: AnyModel): BatchNormSettings | undefined {
-  return retrain && batchNorm.when === undefined ? undefined : batchNormOfModel(model, batchNorm);
+  return batchNormOfModel(model, batchNorm, { isRetrained: retrain !== undefined });
 }
 
 /** The recipe as far as it is known before the run: its plan is what was asked for. */

@@ -9,9 +9,12 @@ import type { ConvShape } from "./conv-shape.ts";
 /** Numbers of a vector. Narrower images are taken apart, as those of other strided convolutions are. */
 const leastWidth = 4;
 
+/** What tells whether a convolution is depthwise. */
+export type DepthwiseShape = Pick<ConvShape, "outputs" | "inGroup" | "strides" | "dilations" | "group">;
+
 /** Whether a convolution is depthwise with a stride, which taps over planes have to take the image apart for, and the kernel does it. */
 export function isStridedDepthwise(
-  { outputs, inGroup, strides, dilations, group }: ConvShape,
+  { outputs, inGroup, strides, dilations, group }: DepthwiseShape,
   outDims: readonly number[],
 ): boolean {
   const isDepthwise = inGroup === 1 && outputs === group && dilations.every((dilation) => dilation === 1);
