@@ -4,6 +4,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { cancelled } from "../errors.ts";
 import type { Hash } from "../job/job.ts";
 
 /** The file that threads start: beside this one, compiled or not. */
@@ -16,13 +17,14 @@ const pieceBytes = 2 ** 22;
 let running = 0;
 const waiting: (() => void)[] = [];
 
-/** @throws what the system says of a file that cannot be read */
-export async function hashFile(path: string): Promise<Hash> {
+/** @throws what the system says of a file that cannot be read; ERR_ABORTED */
+export async function hashFile(path: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Hash> {
+  if (signal?.aborted) throw cancelled();
   if ((await stat(path)).size < largeBytes) return hashFileHere(path);
   while (running >= availableParallelism()) await new Promise<void>((resolve) => waiting.push(resolve));
   running += 1;
   try {
-    return await hashInThread(path);
+    return await hashInThread(path, signal);
   } finally {
     running -= 1;
     waiting.shift()?.();
@@ -42,11 +44,19 @@ export function hashFileHere(path: string): Hash {
   return hash.digest("hex");
 }
 
-async function hashInThread(path: string): Promise<Hash> {
-  return await new Promise<Hash>((resolve, reject) => {
-    const thread = new Worker(threadEntry, { workerData: path });
+async function hashInThread(path: string, signal: AbortSignal | undefined): Promise<Hash> {
+  if (signal?.aborted) throw cancelled();
+  const thread = new Worker(threadEntry, { workerData: path });
+  let stop = (): void => {};
+  const hashing = new Promise<Hash>((resolve, reject) => {
+    stop = () => {
+      reject(cancelled());
+      void thread.terminate();
+    };
+    signal?.addEventListener("abort", stop, { once: true });
     thread.once("message", resolve);
     thread.once("error", reject);
     thread.once("exit", (code) => reject(new Error(`hashing ${path} ended with exit code ${code}`)));
   });
+  return await hashing.finally(() => signal?.removeEventListener("abort", stop));
 }

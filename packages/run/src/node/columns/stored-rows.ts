@@ -31,7 +31,7 @@ export function rowStorer(spec: {
   const { store, source, signal, ranges } = spec;
   const linked = new Map<string, Promise<Hash | undefined>>();
   const link = (path: string): Promise<Hash | undefined> => {
-    if (!linked.has(path)) linked.set(path, store.linkFile(path));
+    if (!linked.has(path)) linked.set(path, store.linkFile(path, { signal }));
     const one = linked.get(path)!;
     one.catch(() => {}); // awaited where it is wanted
     return one;
