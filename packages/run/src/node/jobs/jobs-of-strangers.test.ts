@@ -34,7 +34,7 @@ test("files that were not brought, and modules, are refused", async () => {
     { data: other },
     { data: "npy:data/0/../../../X.npy" },
     { data: `npy:input=${other},data/0/Y.npy` },
-    { data: "images:" + folder },
+    { data: `images:${folder}` },
     { data: `plugin:${other}` },
     { data: "plugin:../X.npy" },
     { preprocess: join(folder, "preprocessor_config.json") },
