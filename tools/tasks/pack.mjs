@@ -81,10 +81,10 @@ async function installAlone(one, packages, { root }) {
         : []),
     ];
     // A pattern, as "./node/*", leads to the files that another entry is made of.
-    const entries = Object.keys(one.manifest.exports ?? {}).filter(
-      (path) => path !== "./package.json" && !path.includes("*"),
+    const entries = Object.entries(one.manifest.exports ?? {}).filter(
+      ([path, target]) => path !== "./package.json" && !path.includes("*") && target !== null,
     );
-    for (const path of entries) {
+    for (const [path] of entries) {
       const code = `const exported = await import(${JSON.stringify(name + path.slice(1))}); if (Object.keys(exported).length === 0) throw new Error("it exports nothing")`;
       await read(root, "node", ["--input-type=module", "--eval", code], { cwd: folder });
     }

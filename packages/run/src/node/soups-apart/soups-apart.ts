@@ -71,6 +71,7 @@ export async function soupsApart(spec: {
         // The network is the dense one still, which may be the teacher.
         const dense = store.put(encodeTensors(retrainer.capture()));
         dense.catch(() => {}); // awaited where it is wanted
+        let finished = 0;
         return async ({ member, start, request, ctx }) => {
           const { epochs, learningRate, masks, after } = request;
           const job = memberJob(
@@ -83,7 +84,12 @@ export async function soupsApart(spec: {
             },
             { packages, label: `soup member ${member + 1} of ${members}` },
           );
-          const result = await resultOfJob<TrainedMember>(job, place, ctx);
+          const result = await resultOfJob<TrainedMember>(job, place, ctx, (event) => {
+            if (event.type === "finished" || event.type === "reused") finished += 1;
+            if (event.type !== "progress") return;
+            const task = `${job.label} (${event.where}: ${event.text})`;
+            session.onEvent({ type: "progress", task, done: finished % members!, total: members!, values: {} });
+          });
           return await memberOf(result, store);
         };
       },
