@@ -80,7 +80,11 @@ async function installAlone(one, packages, { root }) {
         ? [`${name} has ${installedBytes} bytes installed, more than ${limits.installed}`]
         : []),
     ];
-    for (const path of Object.keys(one.manifest.exports ?? {}).filter((path) => path !== "./package.json")) {
+    // A pattern, as "./node/*", leads to the files that another entry is made of.
+    const entries = Object.entries(one.manifest.exports ?? {}).filter(
+      ([path, target]) => path !== "./package.json" && !path.includes("*") && target !== null,
+    );
+    for (const [path] of entries) {
       const code = `const exported = await import(${JSON.stringify(name + path.slice(1))}); if (Object.keys(exported).length === 0) throw new Error("it exports nothing")`;
       await read(root, "node", ["--input-type=module", "--eval", code], { cwd: folder });
     }

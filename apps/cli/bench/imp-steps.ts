@@ -20,7 +20,7 @@ const sparsities = [0, 0.5, 0.8, 0.9, 0.95, 0.98] as const;
 const batchSize = 64;
 const turns = 5;
 /** Steps of a turn: so many that what engines compile and collect beside them, which counts as processor time, is a small part. */
-const stepsOf = { mlpnet: 1000, lenet300: 300, lenet5: 100, resnet20: 10 } as const;
+const stepsOf = { mlpnet: 1000, lenet300: 200, lenet5: 100, resnet20: 10 } as const;
 
 /** Prints, for each network, milliseconds of a dense step and how many times faster masked steps are. */
 export async function runSteps(kernels: Kernels): Promise<void> {

@@ -2,8 +2,10 @@
 // file descriptor 3. Plain JavaScript, because stripping types takes memory of its own.
 import { readFileSync, writeSync } from "node:fs";
 import process from "node:process";
+import { isMainThread } from "node:worker_threads";
 
-process.on("exit", () => writeSync(3, `${peakBytes()}`));
+// Threads load it too, and end earlier.
+if (isMainThread) process.on("exit", () => writeSync(3, `${peakBytes()}`));
 
 function peakBytes() {
   try {

@@ -87,6 +87,7 @@ async function measure(
       .update(await readFile(out))
       .digest("hex");
     expected ??= hash;
+    if (hash !== expected) process.exitCode = 1;
     table.push([
       ...[setting, seconds.toFixed(1), (solveMs / 1000).toFixed(1), (seconds - solveMs / 1000).toFixed(1)],
       ...[`${iterations}`, objective.toPrecision(8), gibibytes(peak), peaks.map(gibibytes).join(" ")],
@@ -95,6 +96,7 @@ async function measure(
   } catch (error) {
     await around().catch(() => {});
     table.push([setting, (error as Error).message]);
+    process.exitCode = 1;
   }
   say(table.at(-1)!.join(" | "));
 }

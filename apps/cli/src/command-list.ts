@@ -29,6 +29,7 @@ interface ListedCommand {
 const defaultSolver = "chita";
 const defaultLayerSolver = "layerwise";
 
+/** The commands, first to last as the help lists them. */
 export const commandList: readonly ListedCommand[] = [
   {
     name: "prune",

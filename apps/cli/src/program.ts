@@ -50,7 +50,11 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   }
   for (const { name: listed, usage, summary, add } of commandList) {
     // Of the other commands the help shows a line.
-    if (listed !== name) program.command(listed).usage(usage);
+    if (listed !== name)
+      program
+        .command(listed)
+        .usage(usage)
+        .action(() => refuseLate(listed));
     else await add(program, { terminal, argv, solver, recipeFile });
     program.commands.at(-1)!.summary(summary);
   }
@@ -58,9 +62,18 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   return program;
 }
 
+/** A command is loaded where it is the first word; nothing may seem done that was not. */
+function refuseLate(name: string): never {
+  throw badUsage(`'${name}' has to come first, before any flag: secateur ${name} ...`);
+}
+
 /** How wide a stream's terminal is; 100 where it is none. */
 function columns(stream: NodeJS.WritableStream): number {
   return "columns" in stream && typeof stream.columns === "number" ? stream.columns : 100;
+}
+
+function withoutDashes(words: readonly string[]): readonly string[] {
+  return words[0] === "--" ? words.slice(1) : words;
 }
 
 /** The command and the flags that decide which other flags there are; everything else is judged later. */
@@ -69,8 +82,9 @@ function scan(argv: readonly string[]): {
   solver: string | undefined;
   recipeFile: string | undefined;
 } {
-  const isHelp = argv[0] === "help";
-  const [name, ...rest] = isHelp ? argv.slice(1) : argv;
+  // "--" says that no flags of the program follow, of which there are none that go with a command.
+  const words = withoutDashes(argv);
+  const [name, ...rest] = words[0] === "help" ? withoutDashes(words.slice(1)) : words;
   const scout = new Command()
     .option("--solver <name>")
     .option("--selector <name>")

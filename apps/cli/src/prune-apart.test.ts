@@ -71,6 +71,8 @@ describe("layers apart", () => {
       const alone = await pruned(task, ...soup, ...more);
       expect((await pruned(task, ...soup, ...more, "--workers", "2")).bytes).toEqual(alone.bytes);
     }
+    const channels = [...soup, "--units", "channels"];
+    expect((await pruned(task, ...channels, "--workers", "2")).bytes).toEqual((await pruned(task, ...channels)).bytes);
     // Members of two rounds.
     await pruned(task, ...soup, "--workers", "1", "--store", "kept");
     expect(await readdir(join(task.folder, "kept", "results"))).toHaveLength(6);

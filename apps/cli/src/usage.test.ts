@@ -119,3 +119,13 @@ test("too many arguments are counted in our words", async () => {
   expect(code).toBe(2);
   expect(stderr).toBe("secateur inspect: found 2 arguments, allowed is 1; see 'secateur inspect --help' [ERR_USAGE]\n");
 });
+
+test.each([
+  ["--", "plugins"],
+  ["--", "explain", "chita"],
+  ["help", "--", "plugins"],
+])("a command behind '--' is carried out as one that comes first: %s %s", async (...argv) => {
+  const { code, stdout } = await call(argv);
+  expect([code, stdout]).toEqual([0, (await call(argv.filter((word) => word !== "--"))).stdout]);
+  expect(stdout).not.toBe("");
+});

@@ -24,7 +24,7 @@ export { emptyQueue, type QueueStatus, queueStatus } from "./queue/queue-status.
 export { serveQueue, type WorkerEvent, type WorkerSpec } from "./queue/serve-queue.ts";
 export { packagesDiffer, type WorkerRecord } from "./queue/worker-record.ts";
 export { openFolderStore, storeMarker } from "./store/folder-store.ts";
-export { openStore, removeStore } from "./store/open-store.ts";
+export { openPassingStore, openStore, removePassingStore } from "./store/open-store.ts";
 export type { Store } from "./store/store.ts";
 export { inThreads } from "./threads/in-threads.ts";
 export { serveJobs } from "./threads/serve-jobs.ts";

@@ -39,12 +39,13 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const { spec, weights } = model;
   return await withPool(ctx.kernels, dtypeOfWeights(weights), (pool) => {
-    const panels = outputPlan({ network: spec, weights, pool });
+    // Where a pass holds fewer examples than a panel has, panels would take more memory than a pass may.
+    const panels = passSize(spec) < panelWidth ? undefined : outputPlan({ network: spec, weights, pool });
     return evaluateBatches(
       {
         ...{ model: spec.name, data, task },
         batchSize: sizeOfPasses(spec, panels),
-        outputsOf: (batch) => outputsOf(model, inputRows(batch), pool, panels),
+        outputsOf: (batch) => outputsOf(model, inputRows(batch), { pool, panels }),
       },
       ctx,
     );
@@ -64,17 +65,21 @@ export async function runBatch(
     const [found, expected] = [`examples of ${input.cols} numbers`, formatShape(model.spec.inputShape)];
     throw dataMismatch({ network: model.spec.name, data: "batch", found, expected });
   }
-  return await pools.use(ctx.kernels, input.rows, async (pool) => outputsOf(model, input, pool));
+  return await pools.use(ctx.kernels, input.rows, async (pool) => outputsOf(model, input, { pool }));
 }
 
 /** Examples a pass: whole panels, where there are any. */
 function sizeOfPasses(spec: NetworkSpec, panels: PanelPlan | undefined): number {
   const size = Math.min(batchSize, passSize(spec));
-  return panels ? Math.ceil(size / panelWidth) * panelWidth : size;
+  return panels ? Math.floor(size / panelWidth) * panelWidth : size;
 }
 
 /** @param panels - of products over kept weights, where those are faster */
-function outputsOf({ spec, weights }: Model, input: Mat, pool: Pool, panels?: PanelPlan): FloatTensors {
+function outputsOf(
+  { spec, weights }: Model,
+  input: Mat,
+  { pool, panels }: { pool: Pool; panels?: PanelPlan | undefined },
+): FloatTensors {
   const out = matrix(input.rows, spec.classes, zeros(input.rows * spec.classes, pool.dtype));
   const size = sizeOfPasses(spec, panels);
   for (let from = 0; from < input.rows; from += size) {

@@ -196,18 +196,20 @@ function createSession(model: PackedModel, started: Started, notes: Session["not
 
 function profileSteps(plan: Plan, kernels: KernelExports, runs: number): readonly OperatorTime[] {
   assertWhole("session.profile: runs", runs, 1e6);
-  const times = plan.operators.map(() => new Float64Array(runs));
-  for (let run = 0; run < runs; run++) {
-    plan.steps.forEach(({ operator }, s) => {
-      const before = performance.now();
-      kernels.run(plan.program, s, s + 1);
-      if (operator >= 0) times[operator]![run]! += performance.now() - before;
-    });
-  }
   const joined = new Map(
     plan.steps.flatMap(({ operator, joined: first }) => (first === undefined ? [] : [[operator, first] as const])),
   );
-  const inside = new Set(joined.values());
+  /** Of what runs inside a later operator: that one, under which all its other steps are told, too. */
+  const inside = new Map([...joined].map(([second, first]) => [first, second]));
+  const times = plan.operators.map(() => new Float64Array(runs));
+  for (let run = 0; run < runs; run++) {
+    plan.steps.forEach(({ operator, joined: first }, s) => {
+      const before = performance.now();
+      kernels.run(plan.program, s, s + 1);
+      const told = first === undefined ? (inside.get(operator) ?? operator) : operator;
+      if (told >= 0) times[told]![run]! += performance.now() - before;
+    });
+  }
   return plan.operators.flatMap(({ name, op, kernel }, o): OperatorTime[] => {
     // An operator that runs together with the next is told with it.
     if (inside.has(o)) return [];

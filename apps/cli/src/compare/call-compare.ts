@@ -57,7 +57,7 @@ export async function callCompare(call: CompareCall): Promise<void> {
   if (existsSync(state) && !resume && !overwrite) throw stateLeftBehind(state);
   const compared = await findSolvers();
   const work = workFlags(flags, terminal);
-  const workStore = `${state}.store`;
+  const workStore = `${state}.work`;
   const { document, runs, jobs } = await withSession(
     { flags, terminal, overwrite, appendEvents: resume },
     async (session) => {

@@ -1,5 +1,4 @@
 /** One call of `secateur sensitivity`. */
-
 import { writeFileAtomic } from "@secateur/formats";
 import { hashOf } from "@secateur/jobs";
 import { sensitivityText, shellCommand } from "@secateur/report/text";
@@ -55,9 +54,7 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
   const source = mapDataPaths(data, (file) => absolutePath(terminal, file));
   await checkReport({ report, terminal, overwrite, events: flags.events, model: path, data: source });
   const work = workFlags(flags, terminal);
-  // The same command finds it again after an interrupt, and no other one that runs beside it.
-  const words = new TextEncoder().encode(JSON.stringify(argv));
-  const workStore = `${path}.sensitivity-${hashOf(words).slice(0, 8)}.store`;
+  let workStore = "";
   const document = await withSession({ flags, terminal, overwrite }, async (session) => {
     const spec = {
       path,
@@ -68,6 +65,10 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       ...{ examples: flags.examples, heldOut: flags.heldOut, ridge: flags.ridge },
       ...{ cwd: terminal.cwd, session },
     };
+    // The same scan finds it again after an interrupt, and no other one that runs beside it.
+    const { session: _, ...deciding } = spec;
+    const words = new TextEncoder().encode(JSON.stringify([deciding, session.seed, session.kernelChoice]));
+    workStore = `${path}.sensitivity-${hashOf(words).slice(0, 12)}.work`;
     const jobs = asksForJobs(work) ? layersElsewhere({ ...spec, flags: work, fallback: workStore }) : undefined;
     return await runSensitivity({ ...spec, elsewhere: jobs?.elsewhere }).finally(() => jobs?.close());
   });

@@ -17,8 +17,8 @@ export interface KeptBlock {
 export interface KeptProducts {
   /** out = (B X A) at the kept weights. @param x - [kept] @param out - [kept], overwritten */
   multiply(x: Vec, out: Vec): void;
-  /** Multiply-adds of one. */
-  readonly cost: number;
+  /** Multiply-adds of one: of dense products, and of those over few entries. */
+  readonly cost: { readonly dense: number; readonly sparse: number };
   release(): void;
 }
 
@@ -48,6 +48,7 @@ export function keptProducts(
   kernels: Kernels,
 ): KeptProducts | undefined {
   const [inputs, outputs] = [A.rows, B.rows];
+  if (places.length === 0) return { multiply() {}, cost: { dense: 0, sparse: 0 }, release() {} };
   if (!kernels.sparseGradients || places.length > mostKept * inputs * outputs) return undefined;
   const padded = paddedTo(inputs);
   const count = padded / panelWidth;
@@ -62,7 +63,7 @@ export function keptProducts(
   const one = { height: 1, width: 1, groups: 1, kernel: [1, 1], stride: 1, padding: 0, dilation: 1 } as const;
   const shape = { ...one, batch: count, channels: inputs, outputs };
   return {
-    cost: padded * outputs ** 2 + places.length * padded,
+    cost: { dense: padded * outputs ** 2, sparse: places.length * padded },
     multiply(x, out) {
       for (let e = 0; e < targets.length; e++) X.data[targets[e]!] = x[e]!;
       kernels.gemm({ a: X, b: B, out: Y });

@@ -26,11 +26,12 @@ export type Frame =
 /** Longer ones are no message of ours, and cannot be written at once. */
 const mostBytes = 2 ** 31 - 1;
 /**
- * Both sides say that they are there this often, and count as gone after so long without a word: longer than any piece of work, in which a side says nothing. A worker that is gone is
- * missed long before by its queue, and by its socket where its process ended.
+ * Both sides say that they are there this often, and count as gone after so long without a word. A side says nothing within a piece of work, such as a panel of columns or a file that is
+ * read, which takes seconds as a rule; nothing bounds it. A worker that is gone is missed long before by its queue, and by its socket where its process ended; a command whose machine is gone is missed
+ * by this alone.
  */
 const aliveMs = 10_000;
-const goneMs = 600_000;
+const goneMs = 300_000;
 
 /** Sends a message. @throws ERR_FRAME for one that is too long */
 export function sendFrame(stream: Duplex, frame: Frame): void {
@@ -48,10 +49,14 @@ export function onFrames(stream: Duplex, hear: (frame: Frame) => void): void {
   let held = 0;
   let heardAt = performance.now();
   let turnedAt = heardAt;
+  let isSpared = false;
   const timer = setInterval(() => {
     const now = performance.now();
-    // It is this side that was away, and has not looked yet at what came meanwhile.
-    if (now - turnedAt > 2 * aliveMs) heardAt = now;
+    // Where it is this side that was away, it has not looked yet at what came meanwhile: a turn more, once.
+    if (now - turnedAt > 2 * aliveMs && !isSpared) {
+      heardAt = Math.max(heardAt, now - goneMs + aliveMs / 2);
+      isSpared = true;
+    }
     turnedAt = now;
     if (now - heardAt > goneMs) stream.destroy();
     else if (stream.writable) sendFrame(stream, { type: "alive" });
@@ -60,6 +65,7 @@ export function onFrames(stream: Duplex, hear: (frame: Frame) => void): void {
   stream.on("close", () => clearInterval(timer));
   stream.on("data", (piece: Buffer) => {
     heardAt = performance.now();
+    isSpared = false;
     pieces.push(piece);
     held += piece.length;
     while (held >= 4) {

@@ -1,6 +1,18 @@
 import { execFileSync } from "node:child_process";
 import type { PathLike } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -8,6 +20,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { hashOf } from "../job/job.ts";
 import { testFolder, testStore } from "../testing.test-support.ts";
 import { openFolderStore } from "./folder-store.ts";
+import { openPassingStore, removePassingStore } from "./open-store.ts";
 import { writeWhole } from "./write-whole.ts";
 
 const bytes = new TextEncoder().encode("some bytes");
@@ -55,8 +68,23 @@ describe("a folder store", () => {
     expect(hash).toBe(hashOf(bytes));
     expect((await stat(path)).nlink).toBe(2);
     expect(await store.linkFile(path)).toBe(hash);
+    const view = { file: hash! };
+    await store.view(view);
     await writeFile(path, "other bytes");
-    await expect(store.get(hashOf(bytes))).rejects.toMatchObject({ code: "ERR_BLOB_DAMAGED" });
+    // Also by who has checked it before.
+    await expect(store.view(view)).rejects.toMatchObject({ code: "ERR_BLOB_DAMAGED" });
+    // The same bytes at another place mend it.
+    const again = join(await testFolder(), "again");
+    await writeFile(again, bytes);
+    expect(await store.linkFile(again)).toBe(hash);
+    await writeFile(again, "other bytes");
+    const third = join(await testFolder(), "third");
+    await writeFile(third, bytes);
+    expect(await store.linkFile(third)).toBe(hash);
+    expect(await readFile(join(await store.view(view), "file"), "utf8")).toBe("some bytes");
+    // Bytes that a worker of another user could not read are copied.
+    await chmod(third, 0o600);
+    expect(await store.linkFile(third)).toBeUndefined();
     // Another name for a file is not the file.
     await symlink(path, `${path}-2`);
     expect(await store.linkFile(`${path}-2`)).toBeUndefined();
@@ -74,6 +102,39 @@ describe("a folder store", () => {
     expect(Buffer.from(await store.get(hashOf(bytes)))).toEqual(Buffer.from(bytes));
     await expect(store.putPieces(pieces(true))).rejects.toThrow("no more");
     expect((await readdir(store.place)).filter((name) => name.startsWith("tmp-"))).toEqual([]);
+  });
+
+  test("keeps large files, which are hashed in threads, as small ones", async () => {
+    const store = await testStore();
+    const folder = await testFolder();
+    const large = new Uint8Array(2 ** 26 + 1).fill(3);
+    const paths = ["a", "b", "c"].map((name) => join(folder, name));
+    await Promise.all(paths.map((path) => writeFile(path, large)));
+    expect(new Set(await Promise.all(paths.map((path) => store.linkFile(path))))).toEqual(new Set([hashOf(large)]));
+    await expect(store.linkFile(join(folder, "none"))).rejects.toMatchObject({ code: "ERR_STORE" });
+    const stop = new AbortController();
+    const called = store.putFile(paths[0]!, { signal: stop.signal });
+    stop.abort();
+    await expect(called).rejects.toMatchObject({ code: "ERR_ABORTED" });
+    expect(await readdir(join(store.place, "blobs", hashOf(large).slice(0, 2)))).toEqual([hashOf(large)]);
+  });
+
+  test("goes with the work of the command that it was made for, and with nothing else", async () => {
+    const folder = await testFolder();
+    const [passing, lasting] = [join(folder, "passing"), join(folder, "lasting")];
+    await openPassingStore(passing);
+    await openFolderStore(lasting);
+    await (await openPassingStore(lasting)).put(bytes);
+    await writeFile(join(folder, "file"), bytes);
+    for (const place of [passing, lasting, folder, join(folder, "none")]) await removePassingStore(place);
+    expect((await readdir(folder)).sort()).toEqual(["file", "lasting"]);
+  });
+
+  test("gives bytes whose slices are copies", async () => {
+    const store = await testStore();
+    const got = await store.get(await store.put(bytes));
+    got.slice().fill(0);
+    expect(hashOf(got)).toBe(hashOf(bytes));
   });
 
   test("refuses damaged bytes, and takes the right ones in their place", async () => {

@@ -1,15 +1,19 @@
 /** A store in a folder, which may be on a disk that many machines mount. */
 import { createHash, randomUUID } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { copyFile, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isPruneError } from "@secateur/core";
 import { blobDamaged, blobMissing, noStore, notAStore, storeFailed, storeNotMade } from "../errors.ts";
 import { encodeJson } from "../job/canonical-json.ts";
 import { type Hash, hashOf } from "../job/job.ts";
+import { hashFile } from "./hash-file.ts";
 import { safeParts } from "./safe-parts.ts";
 import type { Store } from "./store.ts";
 import { explainWrite, writeWhole } from "./write-whole.ts";
+
+/** Files that are looked at at a time. */
+const atOnce = 16;
 
 /** The file that says that a folder is a store, and which. */
 export const storeMarker = "secateur-store.json";
@@ -23,7 +27,8 @@ export const storeMarker = "secateur-store.json";
  */
 export async function openFolderStore(place: string, { make = true }: { make?: boolean } = {}): Promise<Store> {
   const id = await storeId(place, make);
-  const checked = new Set<string>();
+  /** Of views whose files were checked, what the disk said of them before. */
+  const checked = new Map<string, string>();
   const blob = (hash: Hash): string => join(place, "blobs", hash.slice(0, 2), hash);
   const keep = async (hash: Hash, fill: (temporary: string) => Promise<void>): Promise<Hash> => {
     if (!(await isThere(blob(hash)))) await writeWhole({ path: blob(hash), place, fill });
@@ -34,15 +39,19 @@ export async function openFolderStore(place: string, { make = true }: { make?: b
     await rename(blob(hash), join(place, "blobs", hash.slice(0, 2), `damaged-${hash}`)).catch(() => {});
     throw blobDamaged(place, hash);
   };
+  /** What the system says of a file that it does not let one read, in words. */
+  const readable = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      throw isPruneError(error) ? error : storeFailed({ place, what: "read for", cause: error });
+    }
+  };
   return {
     ...{ place, id },
     put: (bytes) => keep(hashOf(bytes), (temporary) => writeFile(temporary, bytes, { flag: "wx" })),
-    putFile: async (path) => keep(await hashFile(path), (temporary) => copyFile(path, temporary)),
-    async linkFile(path) {
-      // Asked first: hashing a large file takes its time.
-      if (!(await canLink({ path, place }))) return undefined;
-      return await keep(await hashFile(path), (temporary) => link(path, temporary));
-    },
+    putFile: async (path, how) => keep(await readable(hashFile(path, how)), (temporary) => copyFile(path, temporary)),
+    linkFile: (path, how) => readable(linkBlob({ path, place, blob, refuse, ...how })),
     putPieces: (pieces) => keepPieces({ pieces, place, blob }),
     async get(hash) {
       const bytes = await readOrNothing(blob(hash), place);
@@ -51,16 +60,20 @@ export async function openFolderStore(place: string, { make = true }: { make?: b
     },
     async view(files) {
       const folder = join(place, "views", hashOf(encodeJson(files)));
-      if (checked.has(folder)) return folder;
+      // A file that was linked into the store may be written to by whoever owns it.
+      const before = checked.get(folder);
+      if (before !== undefined && before === (await stateOf(folder, files))) return folder;
+      let state: string | undefined;
       for (let tries = 0; ; tries++) {
         await linkFolder({ place, folder, files, blob });
+        state = await stateOf(folder, files);
         const damaged = await firstDamaged(folder, files);
         if (damaged === undefined) break;
         // A view that was made before may hold what was damaged and put right since.
         await rm(folder, { recursive: true, force: true });
         if (tries > 0) await refuse(damaged);
       }
-      checked.add(folder);
+      checked.set(folder, state ?? "");
       return folder;
     },
     write: (name, record) =>
@@ -134,7 +147,9 @@ function readMarker(bytes: Uint8Array, place: string): string {
 
 async function readOrNothing(path: string, place: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(path);
+    const { buffer, byteOffset, byteLength } = await readFile(path);
+    // A Buffer would give views where a Uint8Array gives copies.
+    return new Uint8Array(buffer, byteOffset, byteLength);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
@@ -144,13 +159,6 @@ async function readOrNothing(path: string, place: string): Promise<Uint8Array | 
 
 async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
-}
-
-async function hashFile(path: string): Promise<Hash> {
-  const hash = createHash("sha256");
-  // Larger pieces than usual: most of the time would go into asking for them.
-  for await (const piece of createReadStream(path, { highWaterMark: 2 ** 22 })) hash.update(piece as Uint8Array);
-  return hash.digest("hex");
 }
 
 /** A folder of links to blobs, where it is not there: made by renaming the whole folder. @throws ERR_BLOB_MISSING, ERR_STORE */
@@ -182,16 +190,47 @@ async function linkFolder(spec: {
   }
 }
 
-/** Whether the store's disk has the file under another name as well. A symbolic link would be linked as such: it points elsewhere on other machines. */
-async function canLink({ path, place }: { path: string; place: string }): Promise<boolean> {
-  if (!(await lstat(path)).isFile()) return false;
-  const temporary = join(place, `tmp-${randomUUID()}`);
-  const isLinked = await link(path, temporary).then(
-    () => true,
-    () => false,
-  );
-  await rm(temporary, { force: true });
-  return isLinked;
+/** Gives a file's inode the name of its hash. @returns undefined where that cannot be, or not all that read the store could read it */
+async function linkBlob(spec: {
+  path: string;
+  place: string;
+  blob: (hash: Hash) => string;
+  refuse: (hash: Hash) => Promise<never>;
+  signal?: AbortSignal | undefined;
+}): Promise<Hash | undefined> {
+  const { path, place, blob, refuse, signal } = spec;
+  // Asked first: hashing a large file takes its time. A symbolic link would be linked as such, and points elsewhere on other machines.
+  const [file, own] = [await lstat(path), await stat(place)];
+  const isForAll = (file.mode & 0o444) === 0o444;
+  if (!file.isFile() || file.dev !== own.dev || !isForAll) return undefined;
+  const hash = await hashFile(path, { signal });
+  const there = await stat(blob(hash)).catch(() => undefined);
+  if (there?.ino === file.ino) return hash;
+  // What was linked before may have been written to since.
+  if (there && there.nlink > 1 && (await hashFile(blob(hash), { signal })) !== hash) await refuse(hash).catch(() => {});
+  else if (there) return hash;
+  try {
+    await mkdir(dirname(blob(hash)), { recursive: true });
+    await link(path, blob(hash));
+    return hash;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EEXIST" ? hash : undefined;
+  }
+}
+
+/** What the disk says of the files of a view; undefined where one is not there. */
+async function stateOf(folder: string, files: Readonly<Record<string, Hash>>): Promise<string | undefined> {
+  const names = Object.keys(files);
+  const states: string[] = [];
+  for (let from = 0; from < names.length; from += atOnce) {
+    const some = names.slice(from, from + atOnce);
+    const found = await Promise.all(
+      some.map((name) => stat(join(folder, ...safeParts(name)), { bigint: true }).catch(() => undefined)),
+    );
+    if (found.includes(undefined)) return undefined;
+    states.push(...found.map((one) => `${one!.ino} ${one!.size} ${one!.mtimeNs}`));
+  }
+  return states.join();
 }
 
 /** Writes pieces as they come; only then their hash is known, and so the blob's name. */
@@ -224,9 +263,14 @@ async function keepPieces(spec: {
 
 /** The first of a view's files that is not what its name says. */
 async function firstDamaged(folder: string, files: Readonly<Record<string, Hash>>): Promise<Hash | undefined> {
-  for (const [name, hash] of Object.entries(files)) {
-    const found = await hashFile(join(folder, ...safeParts(name))).catch(() => undefined);
-    if (found !== hash) return hash;
+  const all = Object.entries(files);
+  for (let from = 0; from < all.length; from += atOnce) {
+    const some = all.slice(from, from + atOnce);
+    const found = await Promise.all(
+      some.map(([name]) => hashFile(join(folder, ...safeParts(name))).catch(() => undefined)),
+    );
+    const place = some.findIndex(([, hash], one) => found[one] !== hash);
+    if (place >= 0) return some[place]![1];
   }
   return undefined;
 }

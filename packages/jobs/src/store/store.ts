@@ -13,20 +13,20 @@ export interface Store {
   /** Keeps bytes; does nothing where they are there. Appear whole or not at all. @returns their hash. @throws ERR_STORE_FULL, ERR_STORE */
   put(bytes: Uint8Array): Promise<Hash>;
   /** Keeps a file's bytes without holding them in memory. */
-  putFile(path: string): Promise<Hash>;
+  putFile(path: string, how?: { readonly signal?: AbortSignal | undefined }): Promise<Hash>;
   /**
-   * Keeps a file where it lies, without a second copy of its bytes: who changes it in place damages the blob, which is found when it is next opened.
+   * Keeps a file where it lies, without a second copy of its bytes: who changes it in place damages the blob, which `view` finds when it is next asked for it.
    *
-   * @returns undefined where the store lies elsewhere, or its disk has no links
+   * @returns undefined where the store lies elsewhere, its disk has no links, or others may not read the file
    */
-  linkFile(path: string): Promise<Hash | undefined>;
-  /** Keeps what comes piece by piece, which may be more than memory holds. What the pieces throw is thrown. */
+  linkFile(path: string, how?: { readonly signal?: AbortSignal | undefined }): Promise<Hash | undefined>;
+  /** Keeps what comes piece by piece: in a folder more than memory holds, in a bucket as much as one object. What the pieces throw is thrown. */
   putPieces(pieces: AsyncIterable<Uint8Array>): Promise<Hash>;
   /** The bytes, checked against their hash. @throws ERR_BLOB_MISSING, ERR_BLOB_DAMAGED (such bytes are moved aside) */
   get(hash: Hash): Promise<Uint8Array>;
   /**
    * A local folder that holds the bytes as files, by relative name with "/", to be read and not written. Every file is checked against its hash
-   * once a process.
+   * once a process, and again where the disk says that it was written to. @throws ERR_BLOB_MISSING, ERR_BLOB_DAMAGED
    */
   view(files: Readonly<Record<string, Hash>>): Promise<string>;
   /** Writes a record, whole or not at all; the last one written stands. @param name - letters, digits, "-" and one "/" */

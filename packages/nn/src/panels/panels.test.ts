@@ -17,7 +17,7 @@ import type { NetworkSpec } from "../graph/network-spec.ts";
 import { createNetwork, type Network } from "../network.ts";
 import { reestimateBatchNorm } from "../training/batch-norm-statistics.ts";
 import { train } from "../training/train.ts";
-import { fillsPanels, type PanelPlan, panelPlan } from "./panel-plan.ts";
+import { fillsPanels, outputPlan, type PanelPlan, panelPlan } from "./panel-plan.ts";
 
 /** Every kind of layer, strides, groups and dilation. */
 const everyLayer: NetworkSpec = {
@@ -63,6 +63,12 @@ const pooled: NetworkSpec = {
     { kind: "global-average-pool" },
     { kind: "dense", name: "fc", in: 6, out: 3 },
   ],
+};
+
+/** A layer with bias and ReLU, to be emptied. */
+const withBias: NetworkSpec = {
+  ...pooled,
+  layers: pooled.layers.map((layer) => (layer.kind === "conv2d" ? { ...layer, bias: true } : layer)),
 };
 
 /** Masks that keep every `one` in so many weights. */
@@ -157,27 +163,43 @@ test.each([
 });
 
 test("a network with few weights gives its outputs over those alone, batch normalisation folded in, to what rows give", async () => {
-  const { network } = pruned(pooled, 12);
+  const { network } = pruned(withBias, 4);
+  network.weights.get("c2.weight")!.data.fill(0);
   const data = arrayDataset({
     inputs: normals(77, 32),
     inputShape: [2, 4, 4],
     labels: Uint32Array.from({ length: 77 }, (_, i) => i % 3),
     classes: 3,
   });
-  const { sparseConvolve: _, ...dense } = referenceKernels;
+  const { sparseConvolve, ...dense } = referenceKernels;
+  let calls = 0;
+  const counting: typeof sparseConvolve = (spec) => {
+    calls++;
+    sparseConvolve!(spec);
+  };
   const run = async (kernels: typeof referenceKernels) => {
     const ctx = createRunContext({ seed: 3, kernels });
     await reestimateBatchNorm(network, data, ctx, { batchSize: 32 });
     const { data: mean } = network.weights.get("n2.running_mean")!;
     return { mean: mean.slice(), evaluation: await network.evaluate(data, ctx) };
   };
-  const [panels, rows] = [await run(referenceKernels), await run(dense)];
+  const [panels, rows] = [await run({ ...dense, sparseConvolve: counting }), await run(dense)];
+  // Two of the three layers keep something: in two whole batches of statistics, and in the one pass of the evaluation.
+  expect(calls).toBe(2 * 2 + 2);
   // Sums of some ten f32 numbers, in two orders.
   expect(panels.evaluation.loss).toBeCloseTo(rows.evaluation.loss, 6);
   expect(panels.evaluation.accuracy).toBe(rows.evaluation.accuracy);
   panels.mean.forEach((value: number, c: number) => {
     expect(value).toBeCloseTo(rows.mean[c]!, 6);
   });
+});
+
+test("panels with running statistics do not go backward: gradients would be those of folded weights", () => {
+  const { network } = pruned(pooled, 12);
+  const pool = createPool(referenceKernels, "f32");
+  const panels = outputPlan({ network: pooled, weights: network.weights, pool })!;
+  const tape = record({ network: pooled, weights: network.weights, input: normals(32, 32), pool, panels });
+  expect(() => tape.backward(normals(32, 3), sumSink(zeroGradients(network.weights), 1))).toThrow(/training alone/);
 });
 
 test("a masked network trains over its kept weights to what it trains to in rows, a last smaller batch included", async () => {

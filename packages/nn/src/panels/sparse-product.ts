@@ -55,6 +55,8 @@ export function sparseProduct(call: OpCall, layer: ProductLayer, { places, patte
     output,
     kept: [values],
     backward(delta, sink) {
+      // They would be gradients of the folded weights.
+      if (scale) throw new Error(`panels of '${layer.name}' go backward in training alone`);
       const place = sink.place(`${layer.name}.weight`, 0);
       if (place) {
         const slopes = pool.take(places.length);

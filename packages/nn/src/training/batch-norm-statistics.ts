@@ -50,6 +50,7 @@ export async function reestimateBatchNorm(
   const random = rng.fork("images");
   return await withPool(ctx.kernels, dtypeOfWeights(network.weights), async (pool) => {
     let done = 0;
+    // Of as many examples as rows would be: batches that do not fill panels stay rows.
     const panels = outputPlan({ network: network.spec, weights: network.weights, pool });
     for (let start = 0; start < order.length; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);

@@ -10,7 +10,6 @@
  *
  * A sum comes before the activation in every product, so that one that has an activation takes no sum.
  */
-
 import { scaleRows } from "../file/nonzeros.ts";
 import type { PackedOperator, PackedValue, WeightTensor } from "../file/packed-model.ts";
 import { functions } from "./kernel-numbers.ts";

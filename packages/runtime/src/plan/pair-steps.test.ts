@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { load } from "../index.ts";
 import { encodePacked, type PackGraph } from "../pack.ts";
 import { randomNumbers } from "../session.test-support.ts";
@@ -42,8 +42,19 @@ function graphOf(spec: { stride: 1 | 2; kernel: "dense" | "sparse"; isRead?: boo
   };
 }
 
+/** The same with what is between them added to what the depthwise convolution gives: `isFolded` says whether the graph has a sum of its own for it. */
+function addingGraph(kernel: "dense" | "sparse", isFolded: boolean): PackGraph {
+  const graph = graphOf({ stride: 1, kernel });
+  const [first, second] = graph.operators as [(typeof graph.operators)[0], (typeof graph.operators)[0]];
+  const sum = { op: "Add", name: "sum", inputs: ["narrow", "wide"], tensors: [], output: "y", attributes: {} };
+  const operators = isFolded
+    ? [first, { ...second, inputs: ["wide", "wide"] }]
+    : [first, { ...second, output: "narrow" }, sum];
+  return { ...graph, operators };
+}
+
 /** By the definition, in f64. */
-function expectedOf(x: Float32Array, stride: number): Float64Array {
+function expectedOf(x: Float32Array, stride: number, isAdding = false): Float64Array {
   const [v, w, bias] = [numbers(planes * inputs, 1), numbers(planes * 9, 2), numbers(planes, 3)];
   const out = Math.ceil(side / stride);
   const wide = (image: number, plane: number, row: number, column: number): number => {
@@ -57,7 +68,7 @@ function expectedOf(x: Float32Array, stride: number): Float64Array {
     const [column, row] = [i % out, Math.floor(i / out) % out];
     const plane = Math.floor(i / (out * out)) % planes;
     const image = Math.floor(i / (out * out * planes));
-    let sum = bias[plane]!;
+    let sum = bias[plane]! + (isAdding ? wide(image, plane, row, column) : 0);
     for (let tap = 0; tap < 9; tap++) {
       const [r, c] = [row * stride + Math.floor(tap / 3) - 1, column * stride + (tap % 3) - 1];
       sum += w[plane * 9 + tap]! * wide(image, plane, r, c);
@@ -100,4 +111,34 @@ describe.each([
     // Two images of 23 planes, and once more as an output.
     expect(memory[1]! - memory[0]!).toBeGreaterThan(2 * images * (planes - 8) * side * side * 4);
   });
+});
+
+test.each([
+  ["sparse", true],
+  ["sparse", false],
+  ["dense", true],
+  ["dense", false],
+] as const)(
+  "a sum with what is between two %s convolutions is what the definition gives (part of the second: %s)",
+  async (kernel, isFolded) => {
+    const x = numbers(images * inputs * side * side, 4);
+    const expected = expectedOf(x, 1, true);
+    for (const threads of [1, 2]) {
+      const session = await load(await encodePacked(addingGraph(kernel, isFolded)), { threads, batch: images });
+      const { y } = await session.run({ x: { data: x, dims: [images, inputs, side, side] } });
+      await session.close();
+      expect(expected.reduce((most, value, i) => Math.max(most, Math.abs(y!.data[i]! - value)), 0)).toBeLessThan(5e-6);
+    }
+  },
+);
+
+test("a profile tells all steps of two convolutions that run together", async () => {
+  const session = await load(await encodePacked(graphOf({ stride: 1, kernel: "sparse" })), { batch: images });
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now++);
+  const [both] = session.profile({ runs: 1 });
+  clock.mockRestore();
+  await session.close();
+  // Each step takes from one look at the clock to the next: the input into planes, which is the first one's, and the pair.
+  expect(both).toMatchObject({ name: "a + b", ms: 2 });
 });

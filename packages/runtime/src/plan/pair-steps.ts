@@ -16,9 +16,9 @@ export function pairSteps(
   steps: readonly Step[],
   { threads, constant }: Pick<Builder, "threads" | "constant">,
 ): Step[] {
-  const readers = new Map<Region, number>();
-  for (const { reads } of steps)
-    for (const region of new Set(reads)) readers.set(region, (readers.get(region) ?? 0) + 1);
+  // A step that reads a region twice, as what it adds as well, counts twice: only what a pair reads first is moved with it.
+  const readings = new Map<Region, number>();
+  for (const { reads } of steps) for (const region of reads) readings.set(region, (readings.get(region) ?? 0) + 1);
   const out: Step[] = [];
   for (const second of steps) {
     const first = out.at(-1);
@@ -28,7 +28,7 @@ export function pairSteps(
       between?.planes &&
       (first.kernel === kernels.sparse || first.kernel === kernels.block) &&
       second.readsPlanewise === between &&
-      readers.get(between) === 1 &&
+      readings.get(between) === 1 &&
       !between.isPrivate;
     const perUnit = isPair ? planesAtOnce(between, threads) : 0;
     if (perUnit === 0 || perUnit >= between!.planes!.channels) out.push(second);

@@ -11,7 +11,7 @@ import { createNetwork, createRetrainer, mlp, type Network } from "@secateur/nn"
 import { describe, expect, test } from "vitest";
 import { gmp } from "../rules/gmp.ts";
 import { averaged } from "./averaged.ts";
-import { soup } from "./soup.ts";
+import { soup, type TrainMember } from "./soup.ts";
 
 const rng = createRng("soup");
 const inputs = matrix(
@@ -62,6 +62,40 @@ describe("soup", () => {
     network.tensors()[0]!.data.forEach((value, i) => {
       if (i % 3 === 0) expect(value).toBe(0);
     });
+  });
+
+  test("members that are trained elsewhere, whichever ends first, give the same mean and state", async () => {
+    const alone = fresh();
+    const end = await soup(alone.retrainer, 3).retrain(request, context());
+    const { network, retrainer } = fresh();
+    const trainMember: TrainMember = async (one) => {
+      const other = fresh();
+      await new Promise((resolve) => setTimeout(resolve, 5 * (3 - one.member)));
+      await other.retrainer.restore(one.start);
+      // Elsewhere a path is all that is known of random numbers.
+      const state = await other.retrainer.retrain(one.request, { ...one.ctx, rng: createRng(one.ctx.rng.path) });
+      return { model: other.retrainer.capture(), state };
+    };
+    expect(await soup(retrainer, 3, { trainMember }).retrain(request, context())).toEqual(end);
+    expect(network.tensors()).toEqual(alone.network.tensors());
+  });
+
+  test("a member that fails elsewhere ends the others, and its error is told", async () => {
+    const { network, retrainer } = fresh();
+    const before = numbersOf(network);
+    let ended = 0;
+    const trainMember: TrainMember = async ({ member: place, ctx }) => {
+      if (place === 1) throw new Error("no room");
+      return await new Promise((_resolve, reject) => {
+        ctx.signal.addEventListener("abort", () => {
+          ended += 1;
+          reject(new Error("called off"));
+        });
+      });
+    };
+    await expect(soup(retrainer, 3, { trainMember }).retrain(request, context())).rejects.toThrow("no room");
+    expect(ended).toBe(2);
+    expect(numbersOf(network)).toEqual(before);
   });
 
   test("goes on from the state after any epoch of any member to the same bytes", async () => {

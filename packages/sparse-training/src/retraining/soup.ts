@@ -40,7 +40,7 @@ export type TrainMember = (
  * Stopped after an epoch, it leaves the mean of the members so far and of that one as it is then.
  *
  * @param members - m, a whole number >= 2
- * @param how.trainMember - trains the members somewhere else, all at a time; default: here, one after the other. Epochs of theirs are not told, and what is continued from a state is trained here
+ * @param how.trainMember - trains the members somewhere else, all at a time; default: here, one after the other. Epochs of theirs are not told; what is continued from a state is trained here, which a note says
  * @throws ERR_OPTION; on training ERR_IMPOSSIBLE with rules, whose masks could differ between members
  * @example
  * const retrainer = soup(createRetrainer(network, { data }), 3);
@@ -58,6 +58,10 @@ export function soup(
     async retrain(request, ctx) {
       if (request.rules && request.rules.length > 0) throw masksMove("soup");
       const { resume, onEpoch, rules: _, ...rest } = request;
+      if (trainMember && resume) {
+        const message = `a soup that was interrupted within a member's training goes on in this process, member after member`;
+        ctx.report({ type: "note", level: "info", code: "soup-here", message });
+      }
       if (trainMember && !resume) {
         return await trainApart(retrainer, { members, request: rest, trainMember }, ctx);
       }
@@ -107,11 +111,22 @@ async function trainApart(
 ): Promise<RetrainingState> {
   const { members, request, trainMember } = spec;
   const start = retrainer.capture();
-  const trained = await Promise.all(
-    Array.from({ length: members }, (_, member) =>
-      trainMember({ member, start, request, ctx: forkContext(ctx, `soup ${member}`) }),
-    ),
-  );
+  // One that fails ends the others, wherever they are.
+  const stop = new AbortController();
+  const signal = AbortSignal.any([ctx.signal, stop.signal]);
+  let failure: { readonly error: unknown } | undefined;
+  const training = Array.from({ length: members }, async (_, member) => {
+    try {
+      return await trainMember({ member, start, request, ctx: { ...forkContext(ctx, `soup ${member}`), signal } });
+    } catch (error) {
+      failure ??= { error };
+      stop.abort();
+      return undefined;
+    }
+  });
+  const all = await Promise.all(training);
+  if (failure) throw failure.error;
+  const trained = all.flatMap((one) => one ?? []);
   const mean = createMean([]);
   for (const { model } of trained) mean.add(model);
   return await leaveMean(retrainer, mean.mean(), trained.at(-1)!.state);

@@ -125,7 +125,7 @@ async function solveElsewhere<T>(
     undo.push(() => meeting.close());
     const packages = await jobPackages({ session, found: [], data: "npy:", cwd });
     const local = isQueued ? {} : { paths, residentBytes: Math.min(mostResident, freemem() / 2 / ranges.length) };
-    const storeRows = rowStorer({ store: place.store, source, signal });
+    const storeRows = rowStorer({ store: place.store, source, signal, ranges: isQueued ? ranges : [] });
     const jobs = [];
     for (const [index, { from, to }] of ranges.entries()) {
       const settings = {

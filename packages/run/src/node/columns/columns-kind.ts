@@ -79,7 +79,10 @@ export function columnsKind(host: JobHost, { readsPaths }: { readsPaths: boolean
           if (method === peakMethod) return peakMemory();
           if (!columnShardMethods.includes(method as keyof ColumnShard))
             throw badColumnsJob("it is asked for what no shard does");
-          return await (shard[method as keyof ColumnShard] as (one: unknown) => Promise<unknown>)(argument);
+          const given = await (shard[method as keyof ColumnShard] as (one: unknown) => Promise<unknown>)(argument);
+          // Files that are linked into the store may have been written to while they were read: the store looks again.
+          if (method === "result" && paths === undefined) await viewRows(store, content.inputs);
+          return given;
         },
       });
     } finally {

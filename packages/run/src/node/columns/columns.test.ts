@@ -102,8 +102,8 @@ test("a shard's rows go into the store by links where its files hold little else
   const stored = async (path: string, count: number) => {
     const source = await openNpyColumns(await columnFiles(path));
     onTestFinished(() => source.close());
-    const put = rowStorer({ store, source, signal });
-    return await Promise.all(cutPanels(33_000, count).map(put));
+    const ranges = cutPanels(33_000, count);
+    return await Promise.all(ranges.map(rowStorer({ store, source, signal, ranges })));
   };
   // Columns 0 to 16,384 lie in the first file, all others in the second and at its border in the first.
   const names = await columnFiles(parts);

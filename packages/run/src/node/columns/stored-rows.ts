@@ -16,26 +16,33 @@ export interface StoredRows {
 const mostChecked = 3;
 
 /**
- * Gives a function that puts the rows of one shard after the other into a store. Files are linked, not copied, where the store's disk can and they hold little else.
+ * Gives a function that puts the rows of one shard after the other into a store. Files are linked, not copied, where the store's disk can and they hold little else;
+ * all of them are hashed at a time.
  *
+ * @param spec.ranges - of all shards
  * @throws ERR_ABORTED, what the store throws
  */
 export function rowStorer(spec: {
   store: Store;
   source: NpyColumns;
   signal: AbortSignal;
+  ranges: readonly PanelRange[];
 }): (range: PanelRange) => Promise<StoredRows> {
-  const { store, source, signal } = spec;
+  const { store, source, signal, ranges } = spec;
   const linked = new Map<string, Promise<Hash | undefined>>();
   const link = (path: string): Promise<Hash | undefined> => {
-    if (!linked.has(path)) linked.set(path, store.linkFile(path));
-    return linked.get(path)!;
+    if (!linked.has(path)) linked.set(path, store.linkFile(path, { signal }));
+    const one = linked.get(path)!;
+    one.catch(() => {}); // awaited where it is wanted
+    return one;
   };
-  return async ({ from, to }) => {
-    const [first, end] = [from * panelColumns, Math.min(to * panelColumns, source.size)];
-    const files = source.files.filter((file) => file.from < end && file.from + file.cols > first);
-    const cols = files.reduce((sum, file) => sum + file.cols, 0);
-    if (cols <= mostChecked * (end - first)) {
+  for (const range of ranges) {
+    const { files, mayLink } = filesOf(source, range);
+    if (mayLink) for (const { path } of files) void link(path);
+  }
+  return async (range) => {
+    const { files, mayLink, first, end } = filesOf(source, range);
+    if (mayLink) {
       const rows: Hash[] = [];
       for (const { path } of files) {
         if (signal.aborted) throw aborted(signal.reason);
@@ -47,6 +54,14 @@ export function rowStorer(spec: {
     }
     return { rows: [await store.putPieces(columnsAsFile({ source, signal, first, end }))], first };
   };
+}
+
+/** Files that hold columns of a shard, and whether they hold little else. */
+function filesOf({ files: all, size }: NpyColumns, { from, to }: PanelRange) {
+  const [first, end] = [from * panelColumns, Math.min(to * panelColumns, size)];
+  const files = all.filter((file) => file.from < end && file.from + file.cols > first);
+  const cols = files.reduce((sum, file) => sum + file.cols, 0);
+  return { files, first, end, mayLink: cols <= mostChecked * (end - first) };
 }
 
 /** Columns [first, end) as the pieces of an .npy file. */

@@ -1,15 +1,17 @@
 /** A model and data as blobs: which files they are made of, and the same again as a folder on another machine. */
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join, relative, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { readModelFiles } from "@secateur/backends-tfjs";
+import { dataSources } from "@secateur/datasets";
 import { onnxTensors, outlineOnnx, readFileBytes } from "@secateur/formats";
 import { decodeJson, encodeJson, type Hash, type Store, storeMarker } from "@secateur/jobs";
-import { dataNotPortable } from "../../errors.ts";
+import { badJob, dataNotPortable } from "../../errors.ts";
 import { mapDataPaths } from "../../recipe/data-spec.ts";
 import type { SettingSpec } from "../compare/compared-setting.ts";
 import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { isTfjsModel } from "../open/open-tfjs.ts";
+import { readPreprocessWords } from "../preprocessing/preprocess-words.ts";
 
 /** Files by content, and how a call names them. */
 export interface PortableInputs {
@@ -29,6 +31,7 @@ export interface PortableInputs {
 export async function storeInputs(
   store: Store,
   spec: Pick<SettingSpec, "path" | "data" | "preprocess">,
+  how: { readonly signal?: AbortSignal } = {},
 ): Promise<PortableInputs> {
   const { path, data, preprocess } = spec;
   if (data.startsWith("module:")) throw dataNotPortable(data);
@@ -37,7 +40,7 @@ export async function storeInputs(
   // Cards for JavaScript have their model in a folder "onnx", and what describes it above.
   const root = basename(folder) === "onnx" ? dirname(folder) : folder;
   const named = (file: string): string => relative(root, file).split(sep).join("/");
-  for (const file of await modelFiles(path)) files[`model/${named(file)}`] = await store.putFile(file);
+  for (const file of await modelFiles(path)) files[`model/${named(file)}`] = await store.putFile(file, how);
   let place = 0;
   const taken: [string, number][] = [];
   const portable = mapDataPaths(data, (one) => {
@@ -49,24 +52,30 @@ export async function storeInputs(
   for (const [one, number] of taken) {
     for (const file of await filesBelow(one)) {
       const name = [basename(one), ...relative(one, file).split(sep)].filter((part) => part !== "").join("/");
-      files[`${dataFolder}${number}/${name}`] = await store.putFile(file);
+      files[`${dataFolder}${number}/${name}`] = await store.putFile(file, how);
     }
   }
   const isFile = preprocess !== undefined && existsSync(preprocess);
-  if (isFile) files["preprocess/preprocessor_config.json"] = await store.putFile(preprocess);
+  if (isFile) files[preprocessFile] = await store.putFile(preprocess, how);
   return {
     files: await store.put(encodeJson(files)),
     model: `model/${named(path)}`,
     data: portable,
-    ...(preprocess === undefined ? {} : { preprocess: isFile ? "preprocess/preprocessor_config.json" : preprocess }),
+    ...(preprocess === undefined ? {} : { preprocess: isFile ? preprocessFile : preprocess }),
   };
 }
 
-/** The same files in a folder here. @returns paths and texts as a call on this machine would have them */
+/**
+ * The same files in a folder here. Whoever writes into a queue and its store need not be a command of ours: nothing but these files is named, and none of them is a program.
+ *
+ * @returns paths and texts as a call on this machine would have them
+ * @throws ERR_JOB for other files than those, and for a module
+ */
 export async function viewInputs(
   store: Store,
   { files, model, data, preprocess }: PortableInputs,
 ): Promise<Pick<SettingSpec, "path" | "data" | "preprocess">> {
+  assertOwnFiles({ model, data, preprocess });
   const folder = await store.view(decodeJson(await store.get(files)) as Readonly<Record<string, Hash>>);
   const isFile = preprocess?.startsWith("preprocess/") === true;
   return {
@@ -74,6 +83,33 @@ export async function viewInputs(
     data: mapDataPaths(data, (one) => (one.startsWith(dataFolder) ? join(folder, one) : one)),
     ...(preprocess === undefined ? {} : { preprocess: isFile ? join(folder, preprocess) : preprocess }),
   };
+}
+
+function assertOwnFiles(spec: { model: string; data: string; preprocess: string | undefined }): void {
+  const { model, data, preprocess } = spec;
+  const refuse = (what: string): never => {
+    throw badJob("a job that opens a model and data", `its ${what} is none of the files that it brings`);
+  };
+  const isOwn = (name: unknown, folder: string): boolean =>
+    typeof name === "string" &&
+    name.startsWith(folder) &&
+    name.split("/").every((part) => part !== "" && part !== "." && part !== ".." && !/[\\\0]/.test(part));
+  if (!isOwn(model, "model/")) refuse("model");
+  if (typeof data !== "string") refuse("data");
+  const paths: string[] = [];
+  const named = mapDataPaths(data, (path) => {
+    paths.push(path);
+    return path;
+  });
+  const source = named.split(":")[0]!;
+  if (source.trim() === "module") refuse("module of data");
+  // What a plugin's dataset takes need not be a path, but must not be one of this machine.
+  const isOurs = dataSources.some(({ name }) => name === source);
+  const isText = (path: string): boolean =>
+    !isOurs && !isAbsolute(path) && !/\.\.|[\\\0]/.test(path) && !existsSync(path);
+  if (!paths.every((path) => isOwn(path, dataFolder) || isText(path))) refuse("data");
+  if (preprocess === undefined || preprocess === preprocessFile) return;
+  if (typeof preprocess !== "string" || readPreprocessWords(preprocess).file !== undefined) refuse("preprocessing");
 }
 
 /** Absolute paths of everything that opening a model reads. */
@@ -105,6 +141,7 @@ async function modelFiles(path: string): Promise<readonly string[]> {
 
 /** Within a view. */
 const dataFolder = "data/";
+const preprocessFile = "preprocess/preprocessor_config.json";
 
 /** The file itself, or all files in a folder and those below it, in order. A store that lies there is no data. */
 async function filesBelow(path: string): Promise<readonly string[]> {

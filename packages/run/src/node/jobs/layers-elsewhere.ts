@@ -26,9 +26,9 @@ export function layersElsewhere(
       const onEvent = (event: JobEvent): void => {
         if (event.type === "note") session.onEvent(event);
       };
-      place = await openWorkPlace({ flags, fallback, cwd, session, onEvent });
+      place = await openWorkPlace({ flags, fallback, isPassing: true, cwd, session, onEvent });
       const work = place;
-      const inputs = await storeInputs(work.store, { ...spec, preprocess: spec.preprocess });
+      const inputs = await storeInputs(work.store, { ...spec, preprocess: spec.preprocess }, session);
       const { arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge } = spec;
       const portable: PortableScan = {
         ...{ ...inputs, arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge },

@@ -33,8 +33,8 @@ export function runsElsewhere(spec: {
       const onEvent = (event: JobEvent): void => {
         if (event.type === "note") session.onEvent(event);
       };
-      place = await openWorkPlace({ ...spec, onEvent });
-      const inputs = await storeInputs(place.store, setting.spec);
+      place = await openWorkPlace({ ...spec, isPassing: true, onEvent });
+      const inputs = await storeInputs(place.store, setting.spec, session);
       const { arch, engine, includeFrozen, normalize, task, reestimateBatchNorm, keepDense, data } = setting.spec;
       const portable = {
         ...{ ...inputs, arch, includeFrozen, normalize, task, reestimateBatchNorm, keepDense },

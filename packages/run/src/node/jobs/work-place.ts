@@ -8,9 +8,10 @@ import {
   type Job,
   type JobEvent,
   onQueue,
+  openPassingStore,
   openStore,
   parseQueueAddress,
-  removeStore,
+  removePassingStore,
   type Shard,
   type Store,
 } from "@secateur/jobs";
@@ -53,7 +54,7 @@ export function asksForJobs({ store, workers, queue, shard }: WorkFlags): boolea
 
 /** Puts the store away that a command made for itself, once all its work is done: of what was interrupted or failed the finished part stays, for the same command. */
 export async function clearWorkStore(flags: WorkFlags, fallback: string): Promise<void> {
-  if (asksForJobs(flags) && flags.store === undefined) await removeStore(fallback);
+  if (asksForJobs(flags) && flags.store === undefined) await removePassingStore(fallback);
 }
 
 /**
@@ -65,6 +66,8 @@ export async function clearWorkStore(flags: WorkFlags, fallback: string): Promis
 export async function openWorkPlace(spec: {
   flags: WorkFlags;
   fallback: string;
+  /** Whether the store at the fallback is of this command alone, see `clearWorkStore`; default: it stays. */
+  isPassing?: boolean;
   cwd: string;
   session: Session;
   /** The file that threads start; default: the one of workers. */
@@ -75,7 +78,11 @@ export async function openWorkPlace(spec: {
   const { queue, workers, shard } = flags;
   refuseContradictions(flags);
   const address = queue === undefined ? undefined : parseQueueAddress(queue);
-  const store = await openStore(flags.store ?? spec.fallback);
+  const { store: named } = flags;
+  const store =
+    named === undefined && spec.isPassing
+      ? await openPassingStore(spec.fallback)
+      : await openStore(named ?? spec.fallback);
   // Progress of several runs at once is that of their jobs; their stages would be taken for those of one run.
   const onRunEvent = (event: RunEvent): void => {
     if (event.type === "note") session.onEvent(event);

@@ -14,7 +14,7 @@ import {
 } from "@secateur/core";
 import { gramCurvature } from "@secateur/core/linalg";
 import { inProcess, openStore, readResult, runPlan } from "@secateur/jobs";
-import { alps } from "@secateur/solvers-layerwise";
+import { alps, traceLosses } from "@secateur/solvers-layerwise";
 import { expect, onTestFinished, test } from "vitest";
 import { jobHost } from "../jobs/job-host.ts";
 import { decodeProblem, decodeWeights, encodeProblem } from "./portable-problem.ts";
@@ -58,6 +58,20 @@ test("a layer without H, or of other units than weights, is not sent away", () =
   expect(encodeProblem({ ...layer("plain"), curvature: products })).toBeUndefined();
   const units = { ...weightUnits(32), perWeight: false };
   expect(encodeProblem({ ...layer("plain"), units })).toBeUndefined();
+});
+
+test("a mask that comes from a store is read and left as it is, also where some rows stand for all", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "secateur-apart-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const store = await openStore(join(folder, "store"));
+  const mask = Uint8Array.from({ length: 32 }, (_, i) => (i % 3 === 0 || i < 8 ? 1 : 0));
+  const stored = await store.get(await store.put(mask));
+  const ctx = createRunContext({ kernels });
+  const asked = { rules: ["loss-database"], mostWork: 1 } as const;
+  const traced = await traceLosses(layer("plain"), { ...asked, eligible: mask.slice() }, ctx);
+  expect(await traceLosses(layer("plain"), { ...asked, eligible: stored }, ctx)).toEqual(traced);
+  expect([...stored]).toEqual([...mask]);
+  expect(traced.levels!.kept[0]).toBe(mask.filter(Boolean).length);
 });
 
 test("the job gives the bytes of the solver in this process, and what it noted", async () => {

@@ -1,13 +1,13 @@
 /** The layers of `secateur prune --inputs parallel`, and the traces by which layers share a budget, as jobs. */
 import type { Problem, RunContext, Solution, Solver } from "@secateur/core";
-import { type Job, type JobEvent, readResult, runPlan } from "@secateur/jobs";
+import type { JobEvent } from "@secateur/jobs";
 import { asksForTraces, traceLosses } from "@secateur/solvers-layerwise";
 import { badUsage } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
+import { resultOfJob } from "../jobs/result-of-job.ts";
 import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
-import type { JobNote } from "./job-notes.ts";
 import { decodeWeights, encodeProblem } from "./portable-problem.ts";
 import { type SolvedLayer, solveJob } from "./solve-kind.ts";
 import { type TracedLayer, traceJob, tracesOf } from "./trace-kind.ts";
@@ -58,25 +58,19 @@ export async function solvesApart(spec: {
   const onEvent = (event: JobEvent): void => {
     if (event.type === "note") session.onEvent(event);
   };
-  const place = await openWorkPlace({ ...spec, onEvent });
-  const packages = await jobPackages({ session, found: [found], data: "npy:", cwd });
+  const place = await openWorkPlace({ ...spec, isPassing: true, onEvent });
+  const packages = await jobPackages({ session, found: [found], data: "npy:", cwd }).catch(async (error) => {
+    await place.close();
+    throw error;
+  });
   const { seed, kernelChoice: kernels } = session;
   const { store } = place;
-  /** What one job gives, with its notes told. */
-  const run = async <T extends { readonly notes: readonly JobNote[] }>(job: Job, ctx: RunContext): Promise<T> => {
-    const executor = await place.executor([job]);
-    const [outcome] = await runPlan({ jobs: [job], store, executor, signal: session.signal });
-    if ("error" in outcome!) throw outcome.error;
-    const result = (await readResult(store, job.id, outcome!.record)) as unknown as T;
-    for (const note of result.notes) ctx.report(note);
-    return result;
-  };
   const solve = async (problem: Problem, ctx: RunContext): Promise<Solution> => {
     const bytes = encodeProblem(problem);
     if (!bytes) return await solver.solve(problem, ctx);
     const shared = { solver: found.entry.name, options, seed, kernels };
     const job = solveJob(shared, { problem: await store.put(bytes), packages, label: problem.id });
-    const { weights, notes: _, ...rest } = await run<SolvedLayer>(job, ctx);
+    const { weights, notes: _, ...rest } = await resultOfJob<SolvedLayer>(job, place, ctx);
     return { ...rest, ...decodeWeights(await store.get(weights)) };
   };
   return {
@@ -93,7 +87,7 @@ export async function solvesApart(spec: {
         eligible: eligible === undefined ? undefined : await store.put(eligible),
       };
       const job = traceJob({ rules, seed, kernels }, { ...inputs, packages, label: problem.id });
-      return await tracesOf(await run<TracedLayer>(job, ctx), store);
+      return await tracesOf(await resultOfJob<TracedLayer>(job, place, ctx), store);
     },
   };
 }

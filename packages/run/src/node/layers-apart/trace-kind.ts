@@ -2,7 +2,8 @@
 import { createRunContext, type Mask, type Vec } from "@secateur/core";
 import { decodeSafetensors, encodeSafetensors } from "@secateur/formats";
 import { type Hash, type Job, type JobContent, type JobKind, type Json, makeJob, type Store } from "@secateur/jobs";
-import { type LayerTraces, type TraceSpec, traceLosses } from "@secateur/solvers-layerwise";
+import { type LayerTraces, layerAllocations, type TraceSpec, traceLosses } from "@secateur/solvers-layerwise";
+import { badJob } from "../../errors.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { JobHost } from "../jobs/job-host.ts";
 import { checkJob } from "../jobs/kinds/check-job.ts";
@@ -11,6 +12,8 @@ import { decodeProblem } from "./portable-problem.ts";
 
 /** The name of the kind. */
 export const traceKindName = "trace";
+
+const what = "a job that traces a layer";
 
 /** What is traced. */
 export interface TraceSettings {
@@ -30,19 +33,23 @@ export interface TracedLayer {
 export function traceKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
     checkJob(content, {
-      what: "a job that traces a layer",
+      what,
       settings: { rules: "texts", seed: "whole", kernels: "kernels" },
       inputs: ["problem"],
     });
     const settings = content.settings as unknown as TraceSettings;
     const { rules, seed } = settings;
+    if (!rules.every((rule) => layerAllocations.includes(rule))) throw badJob(what, "its setting 'rules' is none");
     const { notes, hear } = holdJobNotes(onEvent);
     const { kernels } = await host.session(settings, { signal, onEvent: hear });
     const { problem, eligible } = content.inputs;
     const bytes = await store.get(problem!);
-    const mask = eligible === undefined ? undefined : await store.get(eligible);
+    const posed = decodeProblem(bytes, kernels);
+    const mask: Mask | undefined = eligible === undefined ? undefined : await store.get(eligible);
+    const size = posed.w.data.length;
+    if (mask && mask.length !== size) throw badJob(what, `its mask is of ${mask.length} weights, and it has ${size}`);
     const ctx = createRunContext({ seed, kernels, signal, onEvent: hear });
-    const { losses, levels } = await traceLosses(decodeProblem(bytes, kernels), { rules, eligible: mask as Mask }, ctx);
+    const { losses, levels } = await traceLosses(posed, { rules, ...(mask ? { eligible: mask } : {}) }, ctx);
     const traced: TracedLayer = {
       ...(losses ? { losses: await store.put(encodeLosses(losses)) } : {}),
       ...(levels ? { levels: { kept: [...levels.kept], loss: [...levels.loss] } } : {}),

@@ -2,7 +2,7 @@
 import { join, resolve } from "node:path";
 import { assertKnownOperators } from "@secateur/graph";
 import { assertBlocks } from "@secateur/solvers-layerwise";
-import { flagWithoutEffect, keepsAll, overflowed } from "../../errors.ts";
+import { flagWithoutEffect, keepsAll, overflowed, tooLargeFor } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
 import type { Session } from "../../session.ts";
 import { type CoupledRun, coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
@@ -45,6 +45,8 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const started = now();
   if (spec.work && asksForJobs(spec.work) && settings.retrain?.soup === undefined) assertParallelLayers(settings);
   const large = await openLargeOnnx(settings.model);
+  if (large && spec.work && asksForJobs(spec.work))
+    throw tooLargeFor({ path: large.path, what: "--workers or --queue" });
   if (large) return await pruneLarge(spec, large);
   if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
   const whole = await openAnyModel({
@@ -82,6 +84,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const requestSha256 = requestHash(requestOf(asked));
   if (spec.resume && (await isPruneFinished(outputs, requestSha256))) {
     whole.close();
+    if (spec.work) await clearWorkStore(spec.work, workStore(outputs));
     return finishedRun(outputs.out, session);
   }
   await checkPruneOutputs(outputs);
@@ -109,8 +112,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const measuring = measure({ ...spec, ...given });
   const measured = await measuring.finally(async () => {
     for (const { close } of beside) close();
-    await apart?.close();
-    await soups?.close();
+    await Promise.allSettled([apart?.close(), soups?.close()]);
   });
   const outcome = withWholeTime(measured, now() - started);
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
@@ -157,8 +159,8 @@ async function openSoups(
 }
 
 /** Where the layers of a run go that are solved elsewhere and for which no store was named: beside its output, as its state. */
-function workStore({ out }: PruneRun["outputs"]): string {
-  return `${out}.store`;
+function workStore({ state }: PruneRun["outputs"]): string {
+  return `${state}.work`;
 }
 
 /** The outcome with the time of the whole run: beside its stages it opens model and data, and measures. */

@@ -1,8 +1,7 @@
 /** The job that trains one member of a soup: model and data are opened as the run itself opened them, and kept for the next member. */
-import { createRng, type Retrainer, type RetrainingState } from "@secateur/core";
+import { chooseTask, createRng, type Retrainer, type RetrainingState, teacherDataset } from "@secateur/core";
 import { type Hash, type Job, type JobContent, type JobKind, type Json, makeJob, type Store } from "@secateur/jobs";
 import type { TrainMember } from "@secateur/sparse-training";
-import { poseTask } from "../../prune/pose-task.ts";
 import type { KernelChoice, Session } from "../../session.ts";
 import { type PortableInputs, viewInputs } from "../jobs/input-files.ts";
 import { type JobHost, outliving } from "../jobs/job-host.ts";
@@ -54,7 +53,10 @@ export function memberKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
     checkJob(content, {
       what: "a job that trains a member of a soup",
-      settings: { training: "object", epochs: "whole", rng: "text" },
+      settings: {
+        ...{ training: "object", "training.seed": "whole", "training.kernels": "kernels" },
+        ...{ "training.trainer": "object", epochs: "whole", rng: "text" },
+      },
       inputs: ["files", "start", "request"],
     });
     const { training: common, epochs, rng } = content.settings as unknown as MemberSettings;
@@ -105,25 +107,36 @@ async function openTraining(
     onEvent,
     untie: true,
   });
-  const named = training.task === undefined ? undefined : (await findTask(training.task, cwd)).task;
-  const data = await openData({
-    data: source,
-    ...{ normalize, preprocess: { text, recipe }, stated: model.stated },
-    task: named ?? model.own?.trainedFor,
-    classes: model.classes,
-    network: model.spec,
-    inputs: model.network.inputs,
-    ...{ onEvent, cwd },
-  });
-  const trained = model.onnx?.model ?? ownNetwork(model, "--retrain").network;
-  const common = { settings: trainer, splits: data };
-  const posed = await poseTask({ network: model.network, data, named, session });
-  const { task } = posed;
-  if (dense !== undefined) {
-    await retrainerOf(trained, { ...common, data: data.train, task }).restore(decodeTensors(await store.get(dense)));
+  try {
+    const named = training.task === undefined ? undefined : (await findTask(training.task, cwd)).task;
+    const data = await openData({
+      data: source,
+      ...{ normalize, preprocess: { text, recipe }, stated: model.stated },
+      task: named ?? model.own?.trainedFor,
+      classes: model.classes,
+      network: model.spec,
+      inputs: model.network.inputs,
+      ...{ onEvent, cwd },
+    });
+    const trained = model.onnx?.model ?? ownNetwork(model, "--retrain").network;
+    const task = named ?? chooseTask({ model: model.network, data: data.train });
+    const common = { task, settings: trainer, splits: data };
+    // What teaches is the network that the run began with.
+    if (dense !== undefined) {
+      await retrainerOf(trained, { ...common, data: data.train }).restore(decodeTensors(await store.get(dense)));
+    }
+    const { train } = splitOff(
+      task.targetsFrom === "teacher"
+        ? (await teacherDataset({ model: model.network, data: data.train, task }, session.context())).data
+        : data.train,
+      holdOut,
+      session,
+    );
+    return { retrainer: retrainerOf(trained, { ...common, data: train }), close: () => model.close() };
+  } catch (error) {
+    model.close();
+    throw error;
   }
-  const { train } = splitOff(await posed.withTeacher(data.train), holdOut, session);
-  return { retrainer: retrainerOf(trained, { ...common, data: train, task }), close: () => model.close() };
 }
 
 /** A job of this kind. */

@@ -1,10 +1,11 @@
 /** The members of `secateur prune --retrain --soup` as jobs. */
 import type { Retrainer } from "@secateur/core";
-import { type JobEvent, readResult, runPlan } from "@secateur/jobs";
+import type { JobEvent } from "@secateur/jobs";
 import type { TrainMember } from "@secateur/sparse-training";
 import type { Session } from "../../session.ts";
 import { storeInputs } from "../jobs/input-files.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
+import { resultOfJob } from "../jobs/result-of-job.ts";
 import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
 import { asksForMatching } from "../open/any-model-settings.ts";
 import type { AnyModel } from "../open/open-any-model.ts";
@@ -40,7 +41,7 @@ export async function soupsApart(spec: {
   const onEvent = (event: JobEvent): void => {
     if (event.type === "note") session.onEvent(event);
   };
-  const place = await openWorkPlace({ ...spec, onEvent });
+  const place = await openWorkPlace({ ...spec, isPassing: true, onEvent });
   const { store } = place;
   try {
     const { arch, includeFrozen, inputs, normalize, data = "", preprocess } = settings;
@@ -49,7 +50,7 @@ export async function soupsApart(spec: {
     const packages = await jobPackages({ session, found: [...found, ...model.packages], data, cwd });
     const { soup: members, holdOut, ...others } = retrain;
     const training: Omit<PortableTraining, "dense"> = {
-      ...(await storeInputs(store, { path: settings.model, data, preprocess: preprocess.text })),
+      ...(await storeInputs(store, { path: settings.model, data, preprocess: preprocess.text }, session)),
       ...{
         arch,
         includeFrozen,
@@ -70,6 +71,7 @@ export async function soupsApart(spec: {
         // The network is the dense one still, which may be the teacher.
         const dense = store.put(encodeTensors(retrainer.capture()));
         dense.catch(() => {}); // awaited where it is wanted
+        let finished = 0;
         return async ({ member, start, request, ctx }) => {
           const { epochs, learningRate, masks, after } = request;
           const job = memberJob(
@@ -82,11 +84,12 @@ export async function soupsApart(spec: {
             },
             { packages, label: `soup member ${member + 1} of ${members}` },
           );
-          const executor = await place.executor([job]);
-          const [outcome] = await runPlan({ jobs: [job], store, executor, signal: session.signal });
-          if ("error" in outcome!) throw outcome.error;
-          const result = (await readResult(store, job.id, outcome!.record)) as unknown as TrainedMember;
-          for (const note of result.notes) ctx.report(note);
+          const result = await resultOfJob<TrainedMember>(job, place, ctx, (event) => {
+            if (event.type === "finished" || event.type === "reused") finished += 1;
+            if (event.type !== "progress") return;
+            const task = `${job.label} (${event.where}: ${event.text})`;
+            session.onEvent({ type: "progress", task, done: finished % members!, total: members!, values: {} });
+          });
           return await memberOf(result, store);
         };
       },

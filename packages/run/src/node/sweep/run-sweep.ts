@@ -98,7 +98,7 @@ export async function runSweep(spec: Sweep): Promise<FinishedSweep | SweepPart> 
     onEvent: (event) => event.type === "note" && onEvent(event),
   });
   try {
-    const inputs = await storeInputs(place.store, spec);
+    const inputs = await storeInputs(place.store, spec, spec.session);
     const { normalize, task, reestimateBatchNorm, keepDense } = spec;
     const common = {
       ...{ ...inputs, arch, includeFrozen, normalize, task, reestimateBatchNorm, keepDense },

@@ -1,5 +1,4 @@
 /** Weights as assembly/sparse-planes.ts and assembly/block-planes.ts read them: for every output, or every four, its kept taps one behind the other. */
-
 import { nonzerosOf, rowStarts } from "../../file/nonzeros.ts";
 import type { Constant } from "../../plan/builder.ts";
 
@@ -49,7 +48,7 @@ export function tapRows(
           const row = { weights, places: placesOf(o), begin: o * taps };
           if (kept && next) {
             const from = next[o]!;
-            next[o] = putKept({ ...row, kept, from, end: o * taps + last }, u32, f32, at);
+            next[o] = putKept({ ...row, kept, from, end: o * taps + last, u32, f32, at });
             at += 2 * (next[o]! - from);
           } else {
             for (let tap = first; tap < last; tap++, at += 2) {
@@ -66,20 +65,19 @@ export function tapRows(
 }
 
 /** Kept weights of a row, from one among all of them to the last before `end`: a function of its own, which engines compile after some rows. */
-function putKept(
-  row: {
-    readonly weights: Float32Array;
-    readonly places: Int32Array;
-    readonly begin: number;
-    readonly kept: Uint32Array;
-    readonly from: number;
-    readonly end: number;
-  },
-  u32: Uint32Array,
-  f32: Float32Array,
-  first: number,
-): number {
-  const { weights, places, begin, kept, end } = row;
+function putKept(row: {
+  readonly weights: Float32Array;
+  readonly places: Int32Array;
+  readonly begin: number;
+  readonly kept: Uint32Array;
+  readonly from: number;
+  readonly end: number;
+  readonly u32: Uint32Array;
+  readonly f32: Float32Array;
+  /** Where the first of them goes, in words. */
+  readonly at: number;
+}): number {
+  const { weights, places, begin, kept, end, u32, f32, at: first } = row;
   let k = row.from;
   for (let at = first; k < kept.length && kept[k]! < end; k++, at += 2) {
     u32[at] = places[kept[k]! - begin]!;

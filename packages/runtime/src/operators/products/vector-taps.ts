@@ -1,5 +1,4 @@
 /** Weights as the kernels of assembly/vector-product.ts read them: in blocks of 1, 4 or 16 outputs that share their kept features. */
-
 import { nonzerosOf, rowStarts } from "../../file/nonzeros.ts";
 import type { Constant } from "../../plan/builder.ts";
 import { keptTaps, type MakeConstant } from "./taps.ts";

@@ -14,7 +14,7 @@ const checks: Readonly<Record<SettingForm, (value: unknown) => boolean>> = {
   kernels: (value: unknown) => kernelChoices.some((one) => one === value),
 };
 
-/** @param spec.what - for the message, such as "a job that prunes". @throws ERR_JOB where a setting is missing or no such thing, or an input is missing */
+/** @param spec.what - for the message, such as "a job that prunes"; `settings` by name, dots between what lies within another. @throws ERR_JOB where a setting is missing or no such thing, or an input is missing */
 export function checkJob(
   { settings, inputs }: JobContent,
   spec: {
@@ -23,9 +23,9 @@ export function checkJob(
     readonly inputs: readonly string[];
   },
 ): void {
-  const given = (settings ?? {}) as Readonly<Record<string, unknown>>;
   for (const [name, kind] of Object.entries(spec.settings)) {
-    if (!checks[kind](given[name])) throw badJob(spec.what, `its setting '${name}' is none`);
+    const found = name.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown> | null)?.[key], settings);
+    if (!checks[kind](found)) throw badJob(spec.what, `its setting '${name}' is none`);
   }
   const missing = spec.inputs.find((name) => typeof inputs[name] !== "string");
   if (missing !== undefined) throw badJob(spec.what, `it names no '${missing}'`);

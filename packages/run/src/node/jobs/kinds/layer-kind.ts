@@ -26,7 +26,7 @@ export function layerKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
     checkJob(content, {
       what: "a job that measures layers",
-      settings: { scan: "object", names: "texts", keep: "whole" },
+      settings: { scan: "object", "scan.seed": "whole", "scan.kernels": "kernels", names: "texts", keep: "whole" },
       inputs: ["files"],
     });
     const { scan: common, names, keep } = content.settings as unknown as LayerSettings;

@@ -75,7 +75,10 @@ export function pruneKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
     checkJob(content, {
       what: "a job that prunes",
-      settings: { setting: "object", solver: "text", options: "object", plan: "object", sparsity: "number" },
+      settings: {
+        ...{ setting: "object", "setting.seed": "whole", "setting.kernels": "kernels" },
+        ...{ solver: "text", options: "object", plan: "object", sparsity: "number" },
+      },
       inputs: ["files"],
     });
     const { setting: common, solver: name, options, plan, ...rest } = content.settings as unknown as PruneSettings;

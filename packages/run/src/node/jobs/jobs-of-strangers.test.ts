@@ -1,0 +1,81 @@
+/** Whoever can write into a queue and its store names no file of the worker's machine, and brings no program. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encodeJson, type Json, openStore, type Store } from "@secateur/jobs";
+import { expect, onTestFinished, test } from "vitest";
+import { viewInputs } from "./input-files.ts";
+import { jobHost } from "./job-host.ts";
+import { jobKinds } from "./kinds/job-kinds.ts";
+
+async function newStore(): Promise<{ store: Store; folder: string; files: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "secateur-strangers-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const store = await openStore(join(folder, "store"));
+  const blob = await store.put(new TextEncoder().encode("globalThis.isRun = true; export default [];"));
+  const files = await store.put(encodeJson({ "model/net.safetensors": blob, "data/0/evil.mjs": blob }));
+  return { store, folder, files };
+}
+
+const own = { model: "model/net.safetensors", data: "mnist" };
+const refused = { code: "ERR_JOB" };
+
+test("files that were not brought, and modules, are refused", async () => {
+  const { store, folder, files } = await newStore();
+  await writeFile(join(folder, "X.npy"), "x");
+  const other = join(folder, "X.npy");
+  for (const more of [
+    { model: "../net.safetensors" },
+    { model: "model/../../net.safetensors" },
+    { model: other },
+    { data: "module:data/0/evil.mjs" },
+    { data: "data/0/evil.mjs" },
+    { data: `npy:${other}` },
+    { data: other },
+    { data: "npy:data/0/../../../X.npy" },
+    { data: `npy:input=${other},data/0/Y.npy` },
+    { data: `images:${folder}` },
+    { data: `plugin:${other}` },
+    { data: "plugin:../X.npy" },
+    { preprocess: join(folder, "preprocessor_config.json") },
+  ]) {
+    await expect(viewInputs(store, { files, ...own, ...more }), JSON.stringify(more)).rejects.toMatchObject(refused);
+  }
+  expect((await viewInputs(store, { files, ...own })).data).toBe("mnist");
+  expect((await viewInputs(store, { files, ...own, data: "plugin:some name" })).data).toBe("plugin:some name");
+});
+
+test("no kind opens them, nor takes settings that are none", async () => {
+  const { store, files } = await newStore();
+  const host = jobHost({ cwd: "." });
+  onTestFinished(() => host.close());
+  const kinds = jobKinds(host);
+  const common = { ...own, data: "module:data/0/evil.mjs", seed: 0, kernels: "reference" };
+  const run = (kind: string, settings: object, inputs: Record<string, string>): Promise<unknown> =>
+    kinds[kind]!(
+      { kind, settings: settings as Json, inputs, after: [], packages: {} },
+      { store, signal: new AbortController().signal, onEvent: () => {} },
+    );
+  const good: Record<string, { settings: Record<string, unknown>; inputs: Record<string, string> }> = {
+    prune: {
+      settings: { setting: common, solver: "magnitude", options: {}, plan: {}, sparsity: 0.5 },
+      inputs: { files },
+    },
+    layers: { settings: { scan: { ...common, solver: "obd" }, names: ["a"], keep: 1 }, inputs: { files } },
+    "soup member": {
+      settings: { training: { ...common, trainer: {}, inputs: {} }, epochs: 1, rng: "0" },
+      inputs: { files, start: files, request: files },
+    },
+    solve: { settings: { solver: "obc", options: {}, seed: 0, kernels: "reference" }, inputs: { problem: files } },
+    trace: { settings: { rules: ["global"], seed: 0, kernels: "reference" }, inputs: { problem: files } },
+  };
+  for (const [kind, { settings, inputs }] of Object.entries(good)) {
+    if (inputs["files"]) await expect(run(kind, settings, inputs), kind).rejects.toMatchObject(refused);
+    for (const name of Object.keys(settings)) {
+      await expect(run(kind, { ...settings, [name]: null }, inputs), `${kind} ${name}`).rejects.toMatchObject(refused);
+    }
+    await expect(run(kind, settings, {}), kind).rejects.toMatchObject(refused);
+  }
+  await expect(run("trace", { ...good["trace"]!.settings, rules: ["x"] }, { problem: files })).rejects.toThrow();
+  expect((globalThis as { isRun?: boolean }).isRun).toBeUndefined();
+});
