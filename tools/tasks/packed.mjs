@@ -10,7 +10,7 @@ export function sizeLimits(name) {
   if (name === "secateur" || name === "@secateur/run" || name === "@secateur/report")
     return { packed: 0.5 * megabyte, installed: 90 * megabyte };
   // Core has what all others build on; half of it is docstrings in type declarations.
-  const packed = name === "@secateur/core" ? 0.22 : 0.2;
+  const packed = name === "@secateur/core" ? 0.23 : 0.2;
   return { packed: packed * megabyte, installed: 10 * megabyte };
 }
 

@@ -28,7 +28,7 @@ export async function buildProgram(argv: readonly string[], terminal: Terminal):
   const program = new UsageCommand("secateur")
     .description("Prune neural networks: remove weights, re-fit the rest, measure what it costs.")
     .version(ownVersion(), "--version", "print the version")
-    .helpOption("--help", "print this help")
+    .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}`.trim() })
     .configureOutput({

@@ -14,6 +14,13 @@ async function scanned(argv: readonly string[]): Promise<SensitivityDocument> {
 }
 
 describe("sensitivity", () => {
+  test("says what it takes where it is given an ONNX model", async () => {
+    const { model, data, folder } = await smallTask();
+    const onnx = join(folder, "net.onnx");
+    expect((await call(["convert", model, "--out", onnx])).code).toBe(0);
+    expect(await refused(["sensitivity", onnx, "--data", data])).toMatch(/scans checkpoints.*not ONNX models/);
+  });
+
   test("prunes every layer alone at every sparsity, and the gradients are taken once from examples of their own", async () => {
     const { model, data } = await smallTask();
     const sparsities = ["--sparsity", "0.6", "--sparsities", "0.3,0.8"];

@@ -11,6 +11,14 @@ test("--help lists every command and the exit codes, on stdout", async () => {
   expect(stdout).toContain("130 interrupted");
 });
 
+test("-h is --help", async () => {
+  for (const words of [[], ["eval"]]) {
+    const short = await call([...words, "-h"]);
+    expect(short).toEqual(await call([...words, "--help"]));
+    expect(short.code).toBe(0);
+  }
+});
+
 test("--version prints the version of the package", async () => {
   const { code, stdout } = await call(["--version"]);
   expect(code).toBe(0);

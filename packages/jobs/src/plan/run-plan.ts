@@ -1,4 +1,5 @@
 /** A graph of jobs, run by whatever executor: those whose predecessors are finished are handed out, finished ones never again. */
+import { setMaxListeners } from "node:events";
 import { isPruneError, type PruneError } from "@secateur/core";
 import { badPlan, cancelled } from "../errors.ts";
 import type { Hash, Job, JobRecord } from "../job/job.ts";
@@ -61,6 +62,9 @@ export interface PlanSpec {
  */
 export function startPlan(spec: PlanSpec): ReadonlyMap<Hash, Promise<JobOutcome>> {
   const { jobs } = spec;
+  // Every job that is handed out listens to it: Node warns of more than ten, which are no leak here.
+  const signal = AbortSignal.any([spec.signal]);
+  setMaxListeners(0, signal);
   const seen = new Set<Hash>();
   for (const { id, content, label } of jobs) {
     const missing = content.after.find((one) => !seen.has(one));
@@ -74,7 +78,7 @@ export function startPlan(spec: PlanSpec): ReadonlyMap<Hash, Promise<JobOutcome>
   for (const job of jobs) {
     if (outcomes.has(job.id)) continue;
     const before = job.content.after.map((id) => outcomes.get(id)!);
-    const outcome = runOne(spec, { job, before, records });
+    const outcome = runOne({ ...spec, signal }, { job, before, records });
     outcome.catch(() => {}); // a defect is thrown to whoever asks for it
     outcomes.set(job.id, outcome);
   }

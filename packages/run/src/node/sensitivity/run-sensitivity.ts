@@ -10,6 +10,7 @@ import {
   layoutParams,
   type MeasuredValue,
   mainMeasure,
+  type PruneError,
   type RunContext,
   readFlat,
   sampleIndices,
@@ -30,6 +31,7 @@ import {
 } from "../../sensitivity/scan-layers.ts";
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
 import type { Session } from "../../session.ts";
+import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { noteTies } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -92,6 +94,12 @@ export interface OpenedScan {
   readonly scan: ScanSpec;
 }
 
+function takesCheckpoints(path: string): PruneError {
+  return badUsage(
+    `${path}: sensitivity scans checkpoints of networks (safetensors, PyTorch), not ONNX models; 'secateur prune ${path} --report FILE.html' says what becomes of each layer, 'secateur sweep' what of the network at several sparsities`,
+  );
+}
+
 /** Opens model and data and takes the gradients. @throws whatever is wrong with the input */
 export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
   const { path, data: source, cwd, session } = spec;
@@ -103,6 +111,7 @@ export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
     throw flagWithoutEffect({ flag: "--ridge", reason: `${found.entry.name} takes no gradients` });
   }
   const { onEvent } = session;
+  if (await isOnnxModel(path)) throw takesCheckpoints(path);
   const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { network } = opened;
   noteTies(opened, { untie: true, onEvent });
