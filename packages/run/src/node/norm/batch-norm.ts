@@ -163,14 +163,15 @@ export function remeasuring(spec: {
       chosen = found ? found.changes : augmentationOf(settings, data);
       if (when !== "after") {
         const file = copiedStatistics(network);
-        const lossNow = async (): Promise<number> => (when === "auto" ? await judge!.loss() : 0);
-        const lossOfFile = await lossNow();
+        const lossOfFile = when === "auto" ? await judge?.loss() : undefined;
         await measure(session.context(), chosen);
-        const loss = await lossNow();
-        if (when === "auto" && !(loss < worthMeasuring * lossOfFile)) {
-          writeTensors(network, file);
-          if (loss < lossOfFile) noteKept({ loss, lossOfFile }, session);
-          return;
+        if (judge && lossOfFile !== undefined) {
+          const loss = await judge.loss();
+          if (!(loss < worthMeasuring * lossOfFile)) {
+            writeTensors(network, file);
+            if (loss < lossOfFile) noteKept({ loss, lossOfFile }, session);
+            return;
+          }
         }
         dense = copiedStatistics(network);
       }
