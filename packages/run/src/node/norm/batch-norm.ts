@@ -93,7 +93,7 @@ const images = 512;
 const imagesToJudge = 256;
 /** With retraining, which measures statistics itself: what the loss has to fall to, as a share, for those of the file to be measured anew before it. */
 const worthMeasuring = 0.95;
-/** Of each, for a first look; fewer than 512 are too few to keep: with 256, 128 and 96 the same losses are .62, .63 and .64 where 512 give .603. */
+/** Of each, for a first look; to keep they are too few (docs/chita.md: what statistics of 96 to 1,024 images cost a pruned network). */
 const imagesOfLook = 128;
 /** One loss so many times the other is no chance: under statistics of 128 images losses differ by a tenth from one draw to another. */
 const decisive = 1.5;

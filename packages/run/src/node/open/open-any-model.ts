@@ -12,6 +12,7 @@ import { openPackedGraph } from "../pack/packed-model.ts";
 import { ownVersion } from "../plugins/own-version.ts";
 import { statedOfModel } from "../preprocessing/beside-model.ts";
 import type { StatedOfModel } from "../preprocessing/preprocessing.ts";
+import { modelPackages } from "../versions.ts";
 import { architectureKey } from "./architecture/resolve-architecture.ts";
 import type { InputTexts } from "./input-choices.ts";
 import type { EngineChoice } from "./load-tensorflow.ts";
@@ -84,7 +85,7 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
       stated: await statedOfModel(path, tfjsMetadata(tfjs.model.files)),
       tfjs,
       packages: [
-        { packageName: "@secateur/backends-tfjs", version: ownVersion("@secateur/backends-tfjs") },
+        { packageName: modelPackages.tfjs, version: ownVersion(modelPackages.tfjs) },
         { packageName: "@tensorflow/tfjs", version: tfjs.engine.tf.version.tfjs },
       ],
       close: () => tfjs.model.dispose(),
@@ -102,7 +103,7 @@ export async function openAnyModel(spec: OpenSpec): Promise<AnyModel> {
       ...{ path, arch: onnxArchitecture, network: onnx.model, spec: undefined, sha256: onnx.sha256, onnx },
       stated: await statedOfModel(path, onnx.file.metadata),
       classes: onnx.model.outputs.length === 1 ? onnx.model.outputs[0]!.classes : undefined,
-      packages: [{ packageName: "@secateur/graph", version: ownVersion("@secateur/graph") }],
+      packages: [{ packageName: modelPackages.onnx, version: ownVersion(modelPackages.onnx) }],
       close: () => {},
     };
   }
