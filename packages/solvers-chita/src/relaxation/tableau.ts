@@ -25,6 +25,9 @@ export interface SearchOptions {
   readonly maxSwaps: number;
 }
 
+/** Of a kept weight whose D_i is below this nothing is left but rounding: it stays. D_i is at most 1, and 1 where no other weight can take its place. */
+const leastCost = 1e-10;
+
 /** A swept tableau of c pool members. */
 export class Tableau {
   /** [c + 1, c + 1] row-major */
@@ -32,20 +35,53 @@ export class Tableau {
   readonly #width: number;
   readonly kept: Uint8Array;
 
+  private constructor(T: Float64Array, kept: Uint8Array) {
+    this.#T = T;
+    this.#width = kept.length + 1;
+    this.kept = kept;
+  }
+
   /**
+   * With nothing kept.
+   *
    * @param B - [c, c] row-major, symmetric positive definite
    * @param b - [c]
    */
-  constructor(B: Float64Array, b: Float64Array) {
+  static of(B: Float64Array, b: Float64Array): Tableau {
     const c = b.length;
-    this.#width = c + 1;
-    this.#T = new Float64Array((c + 1) ** 2);
-    this.kept = new Uint8Array(c);
+    const T = new Float64Array((c + 1) ** 2);
     for (let i = 0; i < c; i++) {
-      this.#T.set(B.subarray(i * c, (i + 1) * c), i * this.#width);
-      this.#T[i * this.#width + c] = b[i]!;
-      this.#T[c * this.#width + i] = b[i]!;
+      T.set(B.subarray(i * c, (i + 1) * c), i * (c + 1));
+      T[i * (c + 1) + c] = b[i]!;
+      T[c * (c + 1) + i] = b[i]!;
     }
+    return new Tableau(T, new Uint8Array(c));
+  }
+
+  /**
+   * As it stands where some are kept already; both arrays are kept and changed.
+   *
+   * @param T - [c + 1, c + 1] row-major; the value in its corner may count from anywhere
+   * @param kept - [c]
+   */
+  static swept(T: Float64Array, kept: Uint8Array): Tableau {
+    return new Tableau(T, kept);
+  }
+
+  /** The tableau of some members, all others staying as they are. */
+  part(members: Uint32Array): Tableau {
+    const T = new Float64Array((members.length + 1) ** 2);
+    const last = this.#width - 1;
+    const wanted = Uint32Array.from([...members, last]);
+    wanted.forEach((i, r) => {
+      wanted.forEach((j, s) => {
+        T[r * wanted.length + s] = this.#T[i * this.#width + j]!;
+      });
+    });
+    return new Tableau(
+      T,
+      Uint8Array.from(members, (i) => this.kept[i]!),
+    );
   }
 
   /** The least objective on the support. */
@@ -116,6 +152,7 @@ export class Tableau {
     for (let i = 0; i < last; i++) {
       if (this.kept[i] === 0 || until[i]! > now) continue;
       const cost = -T[i * width + i]!;
+      if (cost < leastCost) continue;
       const x = T[i * width + last]!;
       const removal = (x * x) / cost;
       for (let j = 0; j < last; j++) {
