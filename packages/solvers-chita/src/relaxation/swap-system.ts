@@ -141,9 +141,8 @@ function tableauAt({ C, t, wasKept }: AtStart, members: Uint32Array): Tableau {
   const T = new Float64Array((c + 1) ** 2);
   for (let i = 0; i < c; i++) {
     const e = members[i]!;
-    for (let j = 0; j < c; j++) T[i * (c + 1) + j] = C.data[e * C.cols + members[j]!]!;
+    for (let j = 0; j <= i; j++) T[i * (c + 1) + j] = C.data[e * C.cols + members[j]!]!;
     T[i * (c + 1) + i]! += wasKept[e] === 1 ? -1 : 1;
-    T[i * (c + 1) + c] = t[e]!;
     T[c * (c + 1) + i] = t[e]!;
     if (wasKept[e] === 1) T[T.length - 1]! -= t[e]! ** 2;
   }
