@@ -14,11 +14,27 @@ async function scanned(argv: readonly string[]): Promise<SensitivityDocument> {
 }
 
 describe("sensitivity", () => {
-  test("says what it takes where it is given an ONNX model", async () => {
+  test("of an ONNX model gives what its checkpoint does, here and as jobs", async () => {
     const { model, data, folder } = await smallTask();
     const onnx = join(folder, "net.onnx");
     expect((await call(["convert", model, "--out", onnx])).code).toBe(0);
-    expect(await refused(["sensitivity", onnx, "--data", data])).toMatch(/scans checkpoints.*not ONNX models/);
+    const argv = ["--data", data, "--solver", "magnitude", "--sparsities", "0.3,0.8", "--examples", "20"];
+    const [own, graph] = [
+      await scanned(["sensitivity", model, ...argv]),
+      await scanned(["sensitivity", onnx, ...argv]),
+    ];
+    expect(graph.arch).toBe("onnx");
+    for (const [l, { name, measures }] of own.layers.entries()) {
+      const other = graph.layers[l]!;
+      expect([other.name, other.measures.map(({ accuracy }) => accuracy)]).toEqual([
+        name,
+        measures.map(({ accuracy }) => accuracy),
+      ]);
+      // The same network by other kernels: sums of a few terms in another order.
+      for (const [m, { loss }] of measures.entries()) expect(other.measures[m]!.loss).toBeCloseTo(loss, 5);
+    }
+    const apart = await scanned(["sensitivity", onnx, ...argv, "--workers", "1"]);
+    expect([apart.layers, apart.proposal]).toEqual([graph.layers, graph.proposal]);
   });
 
   test("prunes every layer alone at every sparsity, and the gradients are taken once from examples of their own", async () => {

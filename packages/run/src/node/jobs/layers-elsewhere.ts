@@ -34,10 +34,17 @@ export function layersElsewhere(
         ...{ ...inputs, arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge },
         // Decides what is proposed, and no measurement.
         tolerance: undefined,
+        // What runs the model decides its numbers.
+        engine: start.opened.tfjs?.engine.name,
         ...{ seed: session.seed, kernels: session.kernelChoice },
       };
-      const packages = await jobPackages({ session, found: [start.found], data: spec.data, cwd });
-      if (work.host) await keepScan(work.host, { portable, session }, async () => start);
+      const packages = await jobPackages({
+        session,
+        found: [start.found, ...start.opened.packages],
+        data: spec.data,
+        cwd,
+      });
+      if (work.host) await keepScan(work.host, { portable, session }, async () => ({ ...start, close: () => {} }));
       const jobOf = (names: readonly string[], keep: number): Job =>
         layerJob({ scan: portable, names, keep }, packages);
       const planned = start.params.flatMap(({ name, size }) =>

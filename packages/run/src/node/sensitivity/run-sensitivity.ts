@@ -10,7 +10,6 @@ import {
   layoutParams,
   type MeasuredValue,
   mainMeasure,
-  type PruneError,
   type RunContext,
   readFlat,
   sampleIndices,
@@ -31,11 +30,11 @@ import {
 } from "../../sensitivity/scan-layers.ts";
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
 import type { Session } from "../../session.ts";
-import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { noteTies } from "../open/open-any-model.ts";
+import { chosenDense } from "../open/any-model-settings.ts";
+import type { EngineChoice } from "../open/load-tensorflow.ts";
+import { type AnyModel, openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
-import { type OpenedModel, openModel } from "../open/open-model.ts";
 import { findSolver } from "../plugins/find-solver.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { versions } from "../versions.ts";
@@ -54,9 +53,11 @@ export const sensitivityDefaults = {
 
 /** What to scan; what is left out is taken from {@link sensitivityDefaults}. */
 export interface SensitivitySpec {
-  /** Absolute path of the checkpoint. */
+  /** Absolute path of the model. */
   readonly path: string;
   readonly arch: string | undefined;
+  /** Of a TensorFlow.js model; default: the fastest that works. */
+  readonly engine?: EngineChoice | undefined;
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;
@@ -85,7 +86,7 @@ export interface SensitivitySpec {
 /** What a scan starts from: the model and data, gradients, and how the dense network does. */
 export interface OpenedScan {
   readonly found: FoundEntry<SolverEntry>;
-  readonly opened: OpenedModel;
+  readonly opened: AnyModel;
   readonly params: readonly FlatParam[];
   readonly sparsities: readonly number[];
   readonly dense: Evaluation;
@@ -94,14 +95,19 @@ export interface OpenedScan {
   readonly scan: ScanSpec;
 }
 
-function takesCheckpoints(path: string): PruneError {
-  return badUsage(
-    `${path}: sensitivity scans checkpoints of networks (safetensors, PyTorch), not ONNX models; 'secateur prune ${path} --report FILE.html' says what becomes of each layer, 'secateur sweep' what of the network at several sparsities`,
-  );
+/** Opens model and data and takes the gradients; whoever asked closes `opened`. @throws whatever is wrong with the input */
+export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
+  const { path, arch, engine, cwd, session } = spec;
+  const opened = await openAnyModel({ path, arch, engine, cwd, untie: true, onEvent: session.onEvent });
+  try {
+    return await scanOf(opened, spec);
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
 }
 
-/** Opens model and data and takes the gradients. @throws whatever is wrong with the input */
-export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
+async function scanOf(opened: AnyModel, spec: SensitivitySpec): Promise<OpenedScan> {
   const { path, data: source, cwd, session } = spec;
   const { sparsity = sensitivityDefaults.sparsity } = spec;
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
@@ -111,26 +117,22 @@ export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
     throw flagWithoutEffect({ flag: "--ridge", reason: `${found.entry.name} takes no gradients` });
   }
   const { onEvent } = session;
-  if (await isOnnxModel(path)) throw takesCheckpoints(path);
-  const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { network } = opened;
-  noteTies(opened, { untie: true, onEvent });
-  const { spec: layout } = network;
   const { normalize } = spec;
   const named = spec.task === undefined ? undefined : (await findTask(spec.task, cwd)).task;
   const data = await openData({
     data: source,
     ...{ normalize, preprocess: { text: spec.preprocess }, stated: opened.stated },
-    task: named ?? opened.trainedFor,
-    classes: layout.classes,
-    network: layout,
+    task: named ?? opened.own?.trainedFor,
+    classes: opened.classes,
+    network: opened.spec,
     inputs: network.inputs,
     onEvent,
     cwd,
   });
   const { forGradients, heldOut } = splitTraining(data.train, spec);
   const ctx = session.context();
-  const params = layoutParams(network);
+  const params = layoutParams(network, chosenDense(opened, []).pruned);
   const weights = await readFlat(network, params);
   const sparsities = [...new Set([...(spec.sparsities ?? sensitivityDefaults.sparsities), sparsity])].sort(
     (a, b) => a - b,
@@ -163,12 +165,24 @@ export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
  * @throws whatever is wrong with the input; the first layer's error, or ERR_ABORTED, where nothing was found
  */
 export async function runSensitivity(spec: SensitivitySpec): Promise<SensitivityDocument> {
-  const { path, data: source, session } = spec;
-  const { sparsity = sensitivityDefaults.sparsity } = spec;
-  const { onEvent } = session;
-  const ctx = session.context();
+  const ctx = spec.session.context();
   const started = ctx.now();
   const start = await openScan(spec);
+  try {
+    return await runScan(start, { ...spec, started }, ctx);
+  } finally {
+    start.opened.close();
+  }
+}
+
+async function runScan(
+  start: OpenedScan,
+  spec: SensitivitySpec & { readonly started: number },
+  ctx: RunContext,
+): Promise<SensitivityDocument> {
+  const { path, data: source, session, started } = spec;
+  const { sparsity = sensitivityDefaults.sparsity } = spec;
+  const { onEvent } = session;
   const { found, opened, sparsities, dense, rows, gradients } = start;
   const elsewhere = await spec.elsewhere?.(start);
   const scan: ScanSpec = { ...start.scan, ...(elsewhere ? { elsewhere } : {}) };
@@ -201,7 +215,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     ...{
       model: path,
       modelSha256: opened.sha256,
-      arch: opened.architecture.name,
+      arch: opened.arch,
       data: source,
       solver: found.entry.name,
       dense,
@@ -212,7 +226,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     ...{ proposal, seed: session.seed, backend: session.kernels.name },
     timing: { gradientMs: gradients?.gradientMs ?? 0, totalMs: ctx.now() - started },
     peakMemoryBytes: peakMemoryBytes(),
-    versions: versions([found]),
+    versions: versions([found, ...opened.packages]),
   };
 }
 
