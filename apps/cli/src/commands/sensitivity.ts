@@ -4,6 +4,7 @@ import { keptCount } from "@secateur/core";
 import { sensitivityDefaults } from "@secateur/run/node/sensitivity/run-sensitivity";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
+import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import { addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
 import { listOfSparsities } from "../flags/lists.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
@@ -73,6 +74,7 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
         ridge,
       ),
     );
+  addReestimateFlag(command);
   command
     .optionsGroup("Where results go:")
     .option("--report <file>", "an HTML page with plots, self-contained")

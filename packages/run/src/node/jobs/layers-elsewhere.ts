@@ -29,9 +29,22 @@ export function layersElsewhere(
       place = await openWorkPlace({ flags, fallback, isPassing: true, cwd, session, onEvent });
       const work = place;
       const inputs = await storeInputs(work.store, { ...spec, preprocess: spec.preprocess }, session);
-      const { arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge } = spec;
+      const { arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge, reestimateBatchNorm } =
+        spec;
       const portable: PortableScan = {
-        ...{ ...inputs, arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge },
+        ...{
+          ...inputs,
+          arch,
+          normalize,
+          task,
+          solver,
+          sparsity,
+          sparsities,
+          examples,
+          heldOut,
+          ridge,
+          reestimateBatchNorm,
+        },
         // Decides what is proposed, and no measurement.
         tolerance: undefined,
         // What runs the model decides its numbers.

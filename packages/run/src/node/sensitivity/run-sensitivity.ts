@@ -18,6 +18,7 @@ import {
 import { badUsage, flagWithoutEffect, keepsNothing, noGradients } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
+import type { ReestimateTime } from "../../prune/augmentation.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { NetworkGradients } from "../../sensitivity/network-gradients.ts";
 import { costlyLayers, sensitiveLayers } from "../../sensitivity/propose-dense.ts";
@@ -31,7 +32,13 @@ import {
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
 import type { Session } from "../../session.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { chosenDense } from "../open/any-model-settings.ts";
+import {
+  asksForMatching,
+  batchNormOfModel,
+  chosenDense,
+  noteCorrected,
+  remeasuringModel,
+} from "../open/any-model-settings.ts";
 import type { EngineChoice } from "../open/load-tensorflow.ts";
 import { type AnyModel, openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -76,6 +83,8 @@ export interface SensitivitySpec {
   readonly examples: number | undefined;
   readonly heldOut: number | undefined;
   readonly ridge: number | "auto" | undefined;
+  /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after a layer is pruned. */
+  readonly reestimateBatchNorm?: ReestimateTime | undefined;
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
   readonly session: Session;
@@ -98,7 +107,8 @@ export interface OpenedScan {
 /** Opens model and data and takes the gradients; whoever asked closes `opened`. @throws whatever is wrong with the input */
 export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
   const { path, arch, engine, cwd, session } = spec;
-  const opened = await openAnyModel({ path, arch, engine, cwd, untie: true, onEvent: session.onEvent });
+  const corrects = asksForMatching(spec.reestimateBatchNorm);
+  const opened = await openAnyModel({ path, arch, engine, corrects, cwd, untie: true, onEvent: session.onEvent });
   try {
     return await scanOf(opened, spec);
   } catch (error) {
@@ -139,7 +149,15 @@ async function scanOf(opened: AnyModel, spec: SensitivitySpec): Promise<OpenedSc
   );
   assertKeepsSome({ path, params, sparsities: spec.sparsities ?? [] });
   noteSkipped({ params, sparsities, onEvent });
-  const posed = await poseTask({ network, data: { train: forGradients, test: heldOut }, named, session });
+  const { reestimateBatchNorm: when } = spec;
+  const settings = batchNormOfModel(opened, when === undefined ? {} : { when });
+  if (settings) noteCorrected(opened, session);
+  // The examples that are measured decide nothing.
+  const seen = { ...data, train: forGradients, test: heldOut };
+  const measurements = remeasuringModel({ model: opened, data: seen, settings, session });
+  await measurements.before();
+  const posed = await poseTask({ network, data: seen, named, session });
+  await measurements.judgeBy(posed);
   const { task } = posed;
   const dense = await posed.evaluate(network, ctx);
   const rows = forGradients.size;
@@ -154,7 +172,8 @@ async function scanOf(opened: AnyModel, spec: SensitivitySpec): Promise<OpenedSc
   const pruner = gradients
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });
-  const scan: ScanSpec = { network, pruner, evaluate: (inner) => posed.evaluate(network, inner) };
+  const { recalibrate } = measurements;
+  const scan: ScanSpec = { network, pruner, recalibrate, evaluate: (inner) => posed.evaluate(network, inner) };
   return { found, opened, params, sparsities, dense, rows, gradients, scan };
 }
 
