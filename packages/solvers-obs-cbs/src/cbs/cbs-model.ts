@@ -32,7 +32,7 @@ export async function cbsModel(problem: Problem, kernels: Kernels): Promise<CbsM
   const { curvature, units, w } = problem;
   const view = curvature.factor!();
   if (!hasColumnGram(view)) throw needsColumns("cbs");
-  const products = { view, apply: (x: Vec, out: Vec) => curvature.apply(x, out), kernels, units, w: w.data };
+  const products = { view, kernels, units, w: w.data };
   return { problem, view, kernels, products, own: await ownProducts(products) };
 }
 

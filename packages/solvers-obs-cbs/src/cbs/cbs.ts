@@ -84,7 +84,7 @@ function lastOf(trace: readonly number[]): number {
  * Time: a round is two products, n (2 pool)^2 / 2 multiply-adds and 4 pool^2 a swap; a draw is one product. Memory: 16 n pool bytes
  * and 32 pool^2.
  *
- * Groups of weights: a round is one pass over stored rows, or a product with H for each group of the pool where there are no rows.
+ * Groups of weights: a round is one pass over stored rows, or a product with each group of the pool where there are no rows.
  *
  * @throws ERR_INCOMPATIBLE for a curvature without columns
  */

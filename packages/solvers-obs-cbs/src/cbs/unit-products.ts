@@ -2,24 +2,14 @@
  * w_a' H_ab w_b of units a and b (single weights, or groups), which is all that CBS-S needs of H. Three ways, by what the curvature offers:
  *   columns      u_a = G_a w_a [n], then scale u_a'u_b: as many columns as there are units;
  *   column Gram  of all weights of the units, summed over each pair: for few weights at a time;
- *   products     H w_a, a product with H a unit: for few units of many weights.
+ *   products     G w_a, over the weights of a alone: for units of many weights.
  */
-import {
-  type Curvature,
-  type FactorView,
-  type Kernels,
-  type Mat,
-  matrix,
-  type Units,
-  type Vec,
-  zeros,
-} from "@secateur/core";
-import { eachColumnTile, hasColumns, withScratch, writeCurvature } from "@secateur/core/linalg";
+import { type FactorView, type Kernels, type Mat, matrix, type Units, type Vec, zeros } from "@secateur/core";
+import { eachColumnTile, hasColumns, restrictView, withScratch, writeCurvature } from "@secateur/core/linalg";
 
 /** What products of units are taken of. */
 export interface UnitProblem {
   readonly view: FactorView;
-  readonly apply: Curvature["apply"];
   readonly kernels: Kernels;
   readonly units: Units;
   /** [p] */
@@ -28,12 +18,14 @@ export interface UnitProblem {
 
 /** Weights that a Gram matrix of columns is asked for at a time. */
 const mostTogether = 512;
-/** Units whose own products are worth a product with H each. */
-const mostProducts = 128;
+/** Weights a unit, in the mean, from which a product over them alone is worth more than its setting up. */
+const leastForProducts = 64;
+/** Entries of a Gram matrix of columns that cost no more than this are as good as at hand. */
+const cheapEntry = 16;
 
 /**
  * w_u' H_uu w_u of every unit [units.count], f64. One pass over stored rows; without those exact for single weights, where Gram matrices of a group's columns are
- * made from small factors, and for few units; else the sum of H_jj w_j^2 over the unit, which leaves out what its own weights have to do with one another.
+ * made from small factors, and for units of many weights; else the sum of H_jj w_j^2 over the unit, which leaves out what its own weights have to do with one another.
  */
 export async function ownProducts(problem: UnitProblem): Promise<Float64Array> {
   const { view, units, w } = problem;
@@ -42,9 +34,9 @@ export async function ownProducts(problem: UnitProblem): Promise<Float64Array> {
   if (units.perWeight) return each;
   const all = Array.from({ length: units.count }, (_, unit) => units.indices(unit));
   if (hasColumns(view)) return energiesOf(problem, all);
-  if (view.gramTimes && view.columnGram) return diagonalInBatches(problem, all);
-  if (units.count > mostProducts) return Float64Array.from(units.reduce(each));
-  return diagonal(await byProducts(problem, all));
+  if (view.columnGram && (view.columnGramCost ?? view.rows) <= cheapEntry) return diagonalInBatches(problem, all);
+  if (w.length < leastForProducts * units.count) return Float64Array.from(units.reduce(each));
+  return energiesOf(problem, all);
 }
 
 /** B over some units [c, c]: w_a' H_ab w_b. */
@@ -59,9 +51,9 @@ export async function unitBlock(problem: UnitProblem, members: Uint32Array): Pro
     return B;
   }
   const groups = Array.from(members, (unit) => units.indices(unit));
-  if (hasColumns(view)) return byColumns(problem, groups);
   const together = groups.reduce((sum, { length }) => sum + length, 0);
-  return view.columnGram && together <= 4 * mostTogether ? byColumnGram(problem, groups) : byProducts(problem, groups);
+  const isFew = !hasColumns(view) && view.columnGram && together <= 4 * mostTogether;
+  return isFew ? byColumnGram(problem, groups) : byImages(problem, groups);
 }
 
 /** Weights of some groups, ascending, and the group of each. */
@@ -70,13 +62,13 @@ function joined(groups: readonly Uint32Array[]): { columns: Uint32Array; owner: 
   return { columns: Uint32Array.from(pairs, ([j]) => j), owner: Uint32Array.from(pairs, ([, g]) => g) };
 }
 
-/** Runs over batches of groups whose columns are gathered at a time, with U [n, groups of the batch]. */
+/** Runs over batches of groups, with U = G_a w_a [n, groups of the batch]. */
 async function eachImage(
   { view, kernels, w }: UnitProblem,
   groups: readonly Uint32Array[],
   visit: (U: Mat, first: number) => void,
 ): Promise<void> {
-  if (!hasColumns(view)) return;
+  if (!hasColumns(view)) return eachProduct({ view, kernels, w }, groups, visit);
   for (const [first, last] of batches(groups, 4 * mostTogether)) {
     const { columns, owner } = joined(groups.slice(first, last));
     const U = matrix(view.rows, last - first, zeros(view.rows * (last - first), view.dtype));
@@ -90,6 +82,24 @@ async function eachImage(
   }
 }
 
+async function eachProduct(
+  { view, kernels, w }: Pick<UnitProblem, "view" | "kernels" | "w">,
+  groups: readonly Uint32Array[],
+  visit: (U: Mat, first: number) => void,
+): Promise<void> {
+  for (const [g, group] of groups.entries()) {
+    const inner = restrictView(view, group, kernels);
+    try {
+      const [x, u] = [zeros(group.length, view.dtype), zeros(view.rows, view.dtype)];
+      for (let s = 0; s < group.length; s++) x[s] = w[group[s]!]!;
+      await inner.times(x, u);
+      visit(matrix(view.rows, 1, u), g);
+    } finally {
+      inner.release();
+    }
+  }
+}
+
 async function energiesOf(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
   const { view, w } = problem;
   const out = Float64Array.from(groups, (group) => view.damping * squares(group, w));
@@ -100,7 +110,7 @@ async function energiesOf(problem: UnitProblem, groups: readonly Uint32Array[]):
   return out;
 }
 
-function byColumns(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
+function byImages(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
   const { view, kernels, w } = problem;
   const c = groups.length;
   return withScratch(kernels, async (alloc) => {
@@ -129,24 +139,6 @@ async function byColumnGram({ view, kernels, w }: UnitProblem, groups: readonly 
     for (let t = 0; t < size; t++) {
       B[owner[s]! * c + owner[t]!]! += weight * H.data[s * size + t]! * w[columns[t]!]!;
     }
-  }
-  return B;
-}
-
-async function byProducts({ apply, w, view }: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
-  const c = groups.length;
-  const B = new Float64Array(c * c);
-  const x = zeros(w.length, view.dtype);
-  const out = zeros(w.length, view.dtype);
-  for (const [b, group] of groups.entries()) {
-    x.fill(0);
-    for (const j of group) x[j] = w[j]!;
-    await apply(x, out);
-    for (let a = 0; a < c; a++) for (const j of groups[a]!) B[a * c + b]! += w[j]! * out[j]!;
-  }
-  // Products in f32 round H_ab and H_ba differently.
-  for (let a = 0; a < c; a++) {
-    for (let b = 0; b < a; b++) B[a * c + b] = B[b * c + a] = (B[a * c + b]! + B[b * c + a]!) / 2;
   }
   return B;
 }
