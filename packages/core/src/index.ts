@@ -181,6 +181,7 @@ export type {
   WindowsSpec,
 } from "./kernels/kernels.ts";
 export { panelWidth } from "./kernels/kernels.ts";
+export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";

@@ -161,7 +161,7 @@ export function subset(dataset: Dataset, positions: Uint32Array, name: string = 
     size: positions.length,
     inputs,
     ...(targets ? { targets } : {}),
-    batch: (indices) => dataset.batch(Uint32Array.from(indices, (i) => positions[i]!)),
+    batch: (indices) => dataset.batch(indices.map((i) => positions[i]!)),
   };
 }
 
@@ -224,7 +224,7 @@ export function batchDataset(dataset: Dataset, { size, inputs, targets }: Batch)
 export async function* batches(dataset: Dataset, batchSize: number): AsyncGenerator<Batch> {
   for (let start = 0; start < dataset.size; start += batchSize) {
     const size = Math.min(batchSize, dataset.size - start);
-    yield await dataset.batch(Uint32Array.from({ length: size }, (_, i) => start + i));
+    yield await dataset.batch(new Uint32Array(size).map((_, i) => start + i));
   }
 }
 

@@ -16,7 +16,7 @@ export function keptInMemory(dataset: Dataset): Dataset {
   if (numbers * size * bytesOfNumber > mostBytes) return dataset;
   let whole: Promise<Dataset> | undefined;
   const load = async (): Promise<Dataset> =>
-    batchDataset(dataset, await dataset.batch(Uint32Array.from({ length: size }, (_, i) => i)));
+    batchDataset(dataset, await dataset.batch(new Uint32Array(size).map((_, i) => i)));
   return {
     ...dataset,
     async batch(indices) {
