@@ -4,7 +4,7 @@
 import { clearUpper as clearUpperOf, factorBlock as factorBlockOf, solveRows as solveRowsOf } from "./cholesky";
 import { addRow as addRowOf, affineColumns as affineColumnsOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
 import { gemmEach as gemmEachOf, gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
-import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, storeSums as storeSumsOf } from "./gemv";
+import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, rowProductsMixed as rowProductsMixedOf, storeSums as storeSumsOf } from "./gemv";
 import { groupedBack as groupedBackOf, groupedGradients as groupedGradientsOf, groupedOutputs as groupedOutputsOf } from "./grouped";
 import { packPanels as packPanelsOf, unpackPanels as unpackPanelsOf } from "./pack";
 import { maxWindows as maxWindowsOf } from "./pool";
@@ -46,6 +46,9 @@ export function rowProducts32(begin: u32, end: u32, scratch: usize, a: usize, ld
 }
 export function rowProducts64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool): void {
   rowProductsOf<f64>(begin, end, a, lda, rows, cols, x, sums, isFirst);
+}
+export function rowProductsMixed(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool): void {
+  rowProductsMixedOf(begin, end, a, lda, rows, cols, x, sums, isFirst);
 }
 export function columnProducts32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32, isFirst: bool): void {
   columnProductsOf<f32>(begin, end, a, lda, rows, cols, x, partials, partialStride, isFirst);

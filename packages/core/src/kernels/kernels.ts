@@ -285,6 +285,7 @@ export interface Kernels {
 
   gemm(spec: GemmSpec): void;
   gram(spec: GramSpec): void;
+  /** Without `transpose` x and out may be f64 over an f32 matrix: products and sums are then in f64, and no copy of the matrix is made. */
   gemv(spec: GemvSpec): void;
 
   /** In place: the lower triangle of `a` [n, n] becomes L with L L' = a (only the lower triangle is read), the upper becomes 0. Returns -1, or the first pivot that is not positive (a then is half-factored). */
