@@ -19,9 +19,9 @@ export function keptInMemory(dataset: Dataset): Dataset {
     batchDataset(dataset, await dataset.batch(new Uint32Array(size).map((_, i) => i)));
   return {
     ...dataset,
-    async batch(indices) {
+    async batch(indices, room) {
       whole ??= load();
-      return (await whole).batch(indices);
+      return (await whole).batch(indices, room);
     },
   };
 }
