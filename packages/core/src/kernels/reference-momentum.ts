@@ -3,18 +3,15 @@ import type { Vec } from "../problem/matrix.ts";
 import { checkElementwise } from "./kernel-shapes.ts";
 import type { MomentumStepSpec } from "./kernels.ts";
 
-/** @throws RangeError unless all vectors have one length and one dtype */
-export function checkMomentumStep({ w, velocity, gradient }: MomentumStepSpec): void {
-  checkElementwise("momentumStep", w, velocity, gradient);
-}
-
 /**
  * Two loops that write to one array each: where one loop writes to both, some processors take a load for that of what was just stored, and a step takes two to
  * five times as long. The bytes are the same.
+ *
+ * @throws RangeError unless all vectors have one length and one dtype
  */
 export function momentumStep(spec: MomentumStepSpec): void {
-  checkMomentumStep(spec);
-  const { w, velocity, rate } = spec;
+  const { w, velocity, gradient, rate } = spec;
+  checkElementwise("momentumStep", w, velocity, gradient);
   accumulate(spec);
   descend(w, velocity, rate);
 }
