@@ -71,7 +71,7 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     session,
   });
   if (batchNormOf(settings, model)) noteCorrected(model, session);
-  await before();
+  const isRemeasured = await before();
   const following = await followingOf(spec, { data, recalibrate });
   const posed = await poseTask({ network, data, named, session });
   await judgeBy(posed);
@@ -82,7 +82,13 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
   await after();
   const { left, ...numbers } = leftOf(spec);
   const pruned = await posed.evaluate(left.network);
-  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done, ...numbers, stagesMs, left };
+  const measured = {
+    dense,
+    pruned,
+    measuredOn: posed.measuredOn,
+    ...(isRemeasured ? { remeasured: true as const } : {}),
+  };
+  return { measured, ...done, ...numbers, stagesMs, left };
 }
 
 /** The pruned model, cut where that was asked for. */
