@@ -1,10 +1,43 @@
 /** Layers that are traced and solved in threads or on a queue give the bytes of one process. */
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createRng } from "@secateur/core";
+import { encodeNpy } from "@secateur/formats";
 import { describe, expect, test } from "vitest";
 import { hasRedis, startRedis } from "./redis.test-support.ts";
 import { call, refused, smallTask } from "./testing.test-support.ts";
+
+/** The small network, and more examples than a pass of it takes. */
+async function longTask(): Promise<Awaited<ReturnType<typeof smallTask>>> {
+  const task = await smallTask();
+  const [count, rng] = [4200, createRng("examples")];
+  const [X, Y] = ["X.npy", "Y.npy"].map((name) => join(task.folder, name)) as [string, string];
+  const inputs = Float32Array.from({ length: count * 6 }, () => rng.normal());
+  const labels = Float32Array.from({ length: count }, () => rng.integer(3));
+  await writeFile(X, encodeNpy({ shape: [count, 6], data: inputs }));
+  await writeFile(Y, encodeNpy({ shape: [count], data: labels }));
+  return task;
+}
+
+/** A run whose parts are done elsewhere, and how many jobs it left in its store, by what they gave. */
+async function prunedBy(
+  task: Awaited<ReturnType<typeof smallTask>>,
+  work: readonly string[],
+  ...more: readonly string[]
+): Promise<{ bytes: Buffer; kinds: Readonly<Record<string, number>> }> {
+  const store = join(task.folder, "store of shares");
+  await rm(store, { recursive: true, force: true });
+  const { bytes } = await pruned(task, ...more, ...work, "--store", store);
+  const kinds: Record<string, number> = {};
+  for (const name of await readdir(join(store, "results"))) {
+    const { result } = JSON.parse(await readFile(join(store, "results", name), "utf8"));
+    const found = JSON.parse(await readFile(join(store, "blobs", result.slice(0, 2), result), "utf8"));
+    const kind = "blocks" in found ? "rows" : "entries" in found ? "inputs" : "others";
+    kinds[kind] = (kinds[kind] ?? 0) + 1;
+  }
+  return { bytes, kinds };
+}
 
 async function pruned(
   task: Awaited<ReturnType<typeof smallTask>>,
@@ -76,6 +109,30 @@ describe("layers apart", () => {
     // Members of two rounds.
     await pruned(task, ...soup, "--workers", "1", "--store", "kept");
     expect(await readdir(join(task.folder, "kept", "results"))).toHaveLength(6);
+  }, 240_000);
+
+  test("gradient rows and what layers see, of shares of the examples, are those of one process in threads", async () => {
+    const task = await longTask();
+    // 4,100 rows of one example, or of two each: three passes, and in pieces of 2,048 examples.
+    for (const more of [
+      ["--solver", "woodfisher", "--curvature", "empirical-fisher", "--examples", "4100", "--stages", "2"],
+      ["--solver", "obd", "--curvature", "kfac", "--examples", "4100", "--batch", "1"],
+      ["--solver", "woodfisher", "--curvature", "empirical-fisher", "--examples", "2050", "--batch", "2"],
+    ]) {
+      const { bytes } = await pruned(task, ...more);
+      for (const workers of ["1", "2"]) {
+        const { bytes: apart, kinds } = await prunedBy(task, ["--workers", workers], ...more);
+        expect(apart).toEqual(bytes);
+        expect(kinds).toEqual({ rows: more.includes("--stages") ? 6 : 3 });
+      }
+    }
+    const layers = ["--inputs", "parallel", "--calibration", "4100", "--layer-allocation", "uniform"];
+    const { bytes } = await pruned(task, ...layers);
+    for (const workers of ["1", "2"]) {
+      const { bytes: apart, kinds } = await prunedBy(task, ["--workers", workers], ...layers);
+      expect(apart).toEqual(bytes);
+      expect(kinds).toEqual({ inputs: 3, others: 2 });
+    }
   }, 240_000);
 
   test("layers that wait for each other are not spread", async () => {
