@@ -38,6 +38,7 @@ export {
   arrayDataset,
   assertFinite,
   type Batch,
+  type BatchRoom,
   batchDataset,
   batches,
   type Dataset,
@@ -171,6 +172,7 @@ export type {
   GramSpec,
   Kernels,
   MaxWindowsSpec,
+  MomentumStepSpec,
   PanelProductsSpec,
   SparseConvolution,
   SparseConvolveBackSpec,
@@ -183,6 +185,7 @@ export type {
   WindowsSpec,
 } from "./kernels/kernels.ts";
 export { panelWidth } from "./kernels/kernels.ts";
+export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";

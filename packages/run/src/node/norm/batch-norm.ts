@@ -136,7 +136,12 @@ export function remeasuring(spec: {
     async (ctx: RunContext, augmentation: Augmentation, examples: number = images): Promise<void> => {
       const key = JSON.stringify([hashOfParams(copy), augmentation, examples]);
       const known = remembered.get(key);
-      if (known) return writeTensors(copy, known);
+      if (known) {
+        // Back to the newest: a scan of layers comes back to the dense weights after every one of them.
+        remembered.delete(key);
+        remembered.set(key, known);
+        return writeTensors(copy, known);
+      }
       // The same images every time: candidates are compared on equal terms, and statistics follow from the weights alone.
       const { rng } = session.context();
       await reestimateBatchNorm(copy, data.train, { ...ctx, rng }, { examples, augmentation });
