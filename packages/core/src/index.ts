@@ -50,17 +50,19 @@ export {
   subset,
   tensorDataset,
 } from "./data/dataset.ts";
-export type {
-  DenseMoments,
-  LayerCurvature,
-  LayerCurvatureEstimator,
-  LayerCurvatureRequest,
-  LayerInputs,
-  LayerInputsMode,
-  LayerInputsRequest,
-  LayerOffset,
-  LayerRows,
-  LayerTargets,
+export {
+  type DenseMoments,
+  type InputChunk,
+  type LayerCurvature,
+  type LayerCurvatureEstimator,
+  type LayerCurvatureRequest,
+  type LayerInputs,
+  type LayerInputsMode,
+  type LayerInputsRequest,
+  type LayerOffset,
+  type LayerRows,
+  type LayerTargets,
+  passChunks,
 } from "./data/layer-inputs.ts";
 export type {
   GradientBlock,
