@@ -1,5 +1,5 @@
 /** One list of calls for each kernel: every variant, on shapes that fit no tile. */
-import { type Kernels, type Mat, matrix, type WindowShape, windowsShape } from "@secateur/core";
+import { type Kernels, type Mat, matrix, referenceKernels, type WindowShape, windowsShape } from "@secateur/core";
 import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
 import { elementwiseCases, softmaxCases } from "./elementwise-cases.ts";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
@@ -192,6 +192,14 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       const y = make.changed(length);
       kernels.axpy(-3, make.whole(length), y);
       return [y];
+    }),
+  ),
+  momentumStep: lengths.map((length) =>
+    exact(`${length}`, (kernels, make) => {
+      const [w, velocity, gradient] = [make.changed(length), make.changed(length), make.whole(length)];
+      const step = kernels.momentumStep ?? referenceKernels.momentumStep!;
+      step({ w, velocity, gradient, momentum: 0.5, decay: 0.25, rate: 2 });
+      return [w, velocity];
     }),
   ),
   multiply: lengths.map((length) =>

@@ -3,6 +3,7 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { FactorView } from "../problem/curvature.ts";
 import { dtypeOf, type Mat, matrix, type Vec, zeros } from "../problem/matrix.ts";
 import { addRowGram, type ColumnView, hasColumns, indices } from "./column-grams.ts";
+import { pick } from "./pick.ts";
 
 /** A view over some columns, and what was set up for it. */
 export type RestrictedView<V extends FactorView = FactorView> = V & { release(): void };
@@ -79,8 +80,7 @@ export function restrictView(view: FactorView, support: Uint32Array, kernels: Ke
     dtype,
     columnNormsSquared() {
       if (!norms) {
-        const all = view.columnNormsSquared();
-        norms = Float64Array.from(support, (j) => all[j]!);
+        norms = pick(view.columnNormsSquared(), support);
       }
       return norms;
     },

@@ -102,7 +102,8 @@ const mostRemembered = 8;
 
 /** Measures statistics around a pruning run, as its settings say. */
 export interface Remeasure {
-  before(): Promise<void>;
+  /** @returns whether the network has other statistics now than it came with */
+  before(): Promise<boolean>;
   /** Between stages; undefined where they are not measured after pruning. */
   readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   after(): Promise<void>;
@@ -159,7 +160,7 @@ export function remeasuring(spec: {
   };
   return {
     async before() {
-      if (settings === undefined || when === "never") return;
+      if (settings === undefined || when === "never") return false;
       const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
       const measure = measureOf(network);
       // Taken before anything is measured: without targets it asks what the network computes as it came.
@@ -175,16 +176,23 @@ export function remeasuring(spec: {
           if (!(loss < worthMeasuring * lossOfFile)) {
             writeTensors(network, file);
             if (loss < lossOfFile) noteKept({ loss, lossOfFile }, session);
-            return;
+            return false;
           }
         }
         dense = copiedStatistics(network);
       }
       if (found?.note !== undefined)
         session.onEvent({ type: "note", level: "info", code: "batch-norm", message: found.note });
+      return when !== "after";
     },
     ...behind(network),
-    forCopy: (copy) => ({ before: async () => writeTensors(copy, dense), ...behind(copy) }),
+    forCopy: (copy) => ({
+      async before() {
+        writeTensors(copy, dense);
+        return dense.size > 0;
+      },
+      ...behind(copy),
+    }),
   };
 }
 
