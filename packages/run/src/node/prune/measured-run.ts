@@ -94,13 +94,13 @@ function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "
   return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
-/** What follows from the weights. With retraining biases are fitted as layers are solved and trained from there, and nothing is measured under way. */
+/** What follows from the weights. With retraining biases are fitted as layers are solved, and trained from there. */
 async function followingOf(
   { settings, session, model, params }: MeasureSpec,
   { data, recalibrate }: { data: DatasetSplits; recalibrate: Following["recalibrate"] },
 ): Promise<Following> {
   if (!settings.layers || settings.layers.biases === "kept") return { recalibrate, offsets: "none" };
-  if (settings.retrain) return { recalibrate, offsets: "biases" };
+  if (settings.retrain) return { recalibrate, offsets: recalibrate ? "all" : "biases" };
   const { examples } = settings.layers;
   return await followingBiases({ network: model.network, params, data, session, recalibrate, examples });
 }
@@ -196,6 +196,7 @@ async function pruneInStages(
             data,
             posed,
             arch: model.arch,
+            ...(recalibrate ? { recalibrate } : {}),
           },
           schedule: await makeSchedule(settings.schedule!.entry, retrain),
         })
