@@ -146,7 +146,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     changedOffsets() {
       const corrections = state.folded.filter(isCorrecting);
       const statistics = state.norms.flatMap((norm) => ("param" in norm ? [] : [norm.mean, norm.variance]));
-      const all = [...statistics, ...state.biases.values()];
+      const all = [...statistics, ...state.biases.values(), ...state.recurrentBiases];
       const changed = all.filter(({ live, original }) => original.some((x: number, c: number) => x !== live.data[c]));
       return new Map([
         ...changed.map(({ tensor, live }) => [tensor, live.data.slice() as Vec] as const),
@@ -168,12 +168,13 @@ function column({ live }: { live: Statistic["live"] }): Mat {
 }
 
 /** Live statistics and biases as columns [channels, 1]. */
-function offsetsByName({ norms, biases }: GraphState): ReadonlyMap<string, Mat> {
+function offsetsByName({ norms, biases, recurrentBiases }: GraphState): ReadonlyMap<string, Mat> {
   const statistics = norms.flatMap((norm) => {
     const { mean, variance } = statisticNames(norm);
     return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
   });
-  return new Map([...statistics, ...[...biases.values()].map((bias) => [bias.name, column(bias)] as const)]);
+  const own = [...biases.values(), ...recurrentBiases].map((bias) => [bias.name, column(bias)] as const);
+  return new Map([...statistics, ...own]);
 }
 
 function statistics(
