@@ -110,11 +110,7 @@ export function openGraph({
   ]);
   const biases = findBiases(given, { params: params.filter((param) => !corrected.has(param)), dtype, taken });
   const recurrentBiases = findRecurrentBiases(given, { dtype, taken });
-  const changing = [
-    ...norms.flatMap(({ mean, variance }) => [mean, variance]),
-    ...biases.values(),
-    ...recurrentBiases,
-  ];
+  const changing = [...norms.flatMap(({ mean, variance }) => [mean, variance]), ...biases.values(), ...recurrentBiases];
   const live = new Map(changing.map((one) => [one.tensor, one.live] as const));
   const common = {
     ...{ name, dtype, dense, norms, folded, biases, recurrentBiases, kinds, axes },

@@ -124,7 +124,10 @@ test.each([1, 2])(
     };
     const before = await outputs();
     const read = await model.read("out");
-    await model.write("out", { ...read, data: read.data.map((value: number, i: number) => (i % read.cols === 2 ? 9 : value)) });
+    await model.write("out", {
+      ...read,
+      data: read.data.map((value: number, i: number) => (i % read.cols === 2 ? 9 : value)),
+    });
     expect(await outputs()).toEqual(before);
     await grouped.write(name!, whole);
     expect((await model.read("b")).data).toEqual(b);

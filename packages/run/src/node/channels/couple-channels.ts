@@ -101,7 +101,9 @@ async function offsetsOf({ network }: AnyModel, graph: GraphSpec): Promise<Reado
   const statistics = new Set(
     graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? inputs.slice(3) : [])),
   );
-  const recurrent = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "LSTM" || op === "GRU" ? [inputs[3]] : [])));
+  const recurrent = new Set(
+    graph.nodes.flatMap(({ op, inputs }) => (op === "LSTM" || op === "GRU" ? [inputs[3]] : [])),
+  );
   const found = new Set<string>();
   for (const { name, shape } of graph.initializers) {
     if ((shape.length !== 1 && !recurrent.has(name)) || statistics.has(name)) continue;

@@ -1,5 +1,5 @@
 /** Pruning an opened network between two measurements, with the state kept between its stages. */
-import type { Model, Task } from "@secateur/core";
+import type { Model, Note, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { FittedOffsets } from "@secateur/solvers-layerwise";
 import { noteUnread } from "../../plugins/unread-options.ts";
@@ -38,6 +38,8 @@ export interface PruneRun {
   readonly work?: WorkFlags | undefined;
   /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
   readonly resume: boolean;
+  /** What was decided before it, to be said. */
+  readonly notes?: readonly Note[];
   /** The report; called only where the outputs name a file for it. */
   makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
 }
