@@ -57,6 +57,8 @@ export interface GraphModel extends Model {
   readonly exampleAxes: ReadonlyMap<string, number>;
   /** Names of the weights in the order in which the graph uses them. */
   readonly order: readonly string[];
+  /** Statistics of batch normalisations as they are now, by name. */
+  readonly statistics: ReadonlyMap<string, Mat>;
   /** Names of the weights of convolutions. */
   readonly convolutions: readonly string[];
   /** Operators that are not known, and how often each stands in the graph. */
@@ -115,6 +117,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     ),
     corrected: state.folded.map(({ param }) => param.name),
     written,
+    statistics: statisticsByName(state),
     biases: new Map([...state.biases.values()].map((bias) => [bias.name, column(bias)] as const)),
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
@@ -167,14 +170,21 @@ function column({ live }: { live: Statistic["live"] }): Mat {
   return matrix(live.data.length, 1, live.data as Vec);
 }
 
-/** Live statistics and biases as columns [channels, 1]. */
-function offsetsByName({ norms, biases, recurrentBiases }: GraphState): ReadonlyMap<string, Mat> {
-  const statistics = norms.flatMap((norm) => {
-    const { mean, variance } = statisticNames(norm);
-    return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
-  });
+/** Live statistics as columns [channels, 1]. */
+function statisticsByName({ norms }: GraphState): ReadonlyMap<string, Mat> {
+  return new Map(
+    norms.flatMap((norm) => {
+      const { mean, variance } = statisticNames(norm);
+      return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
+    }),
+  );
+}
+
+/** Live statistics and biases as columns. */
+function offsetsByName(state: GraphState): ReadonlyMap<string, Mat> {
+  const { biases, recurrentBiases } = state;
   const own = [...biases.values(), ...recurrentBiases].map((bias) => [bias.name, column(bias)] as const);
-  return new Map([...statistics, ...own]);
+  return new Map([...statisticsByName(state), ...own]);
 }
 
 function statistics(

@@ -71,6 +71,7 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     data,
     settings: batchNormOf(settings, model),
     session,
+    isTrained: settings.retrain !== undefined,
   });
   if (batchNormOf(settings, model)) noteCorrected(model, session);
   await before();
@@ -96,13 +97,13 @@ function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "
   return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
-/** What follows from the weights. With retraining biases are fitted as layers are solved, and trained from there. */
+/** What follows from the weights. Where nothing does, biases are fitted as layers are solved, and trained from there. */
 async function followingOf(
   { settings, session, model, params }: MeasureSpec,
   { data, recalibrate }: { data: DatasetSplits; recalibrate: Following["recalibrate"] },
 ): Promise<Following> {
   if (!settings.layers || settings.layers.biases === "kept") return { recalibrate, offsets: "none" };
-  if (settings.retrain) return { recalibrate, offsets: recalibrate ? "all" : "biases" };
+  if (settings.retrain && !recalibrate) return { recalibrate, offsets: "biases" };
   const { examples } = settings.layers;
   return await followingBiases({ network: model.network, params, data, session, recalibrate, examples });
 }
