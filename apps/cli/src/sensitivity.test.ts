@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeSafetensors } from "@secateur/formats";
+import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { type SensitivityDocument, sensitiveLayers } from "@secateur/run";
 import type { PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
@@ -14,11 +15,27 @@ async function scanned(argv: readonly string[]): Promise<SensitivityDocument> {
 }
 
 describe("sensitivity", () => {
-  test("says what it takes where it is given an ONNX model", async () => {
+  test("of an ONNX model gives what its checkpoint does, here and as jobs", async () => {
     const { model, data, folder } = await smallTask();
     const onnx = join(folder, "net.onnx");
     expect((await call(["convert", model, "--out", onnx])).code).toBe(0);
-    expect(await refused(["sensitivity", onnx, "--data", data])).toMatch(/scans checkpoints.*not ONNX models/);
+    const argv = ["--data", data, "--solver", "magnitude", "--sparsities", "0.3,0.8", "--examples", "20"];
+    const [own, graph] = [
+      await scanned(["sensitivity", model, ...argv]),
+      await scanned(["sensitivity", onnx, ...argv]),
+    ];
+    expect(graph.arch).toBe("onnx");
+    for (const [l, { name, measures }] of own.layers.entries()) {
+      const other = graph.layers[l]!;
+      expect([other.name, other.measures.map(({ accuracy }) => accuracy)]).toEqual([
+        name,
+        measures.map(({ accuracy }) => accuracy),
+      ]);
+      // The same network by other kernels: sums of a few terms in another order.
+      for (const [m, { loss }] of measures.entries()) expect(other.measures[m]!.loss).toBeCloseTo(loss, 5);
+    }
+    const apart = await scanned(["sensitivity", onnx, ...argv, "--workers", "1"]);
+    expect([apart.layers, apart.proposal]).toEqual([graph.layers, graph.proposal]);
   });
 
   test("prunes every layer alone at every sparsity, and the gradients are taken once from examples of their own", async () => {
@@ -33,6 +50,40 @@ describe("sensitivity", () => {
       expect(measures.map(({ sparsity }) => sparsity)).toEqual([0.3, 0.6, 0.8]);
     // 60 training examples: 20 for gradients, all others to measure.
     expect([document.gradients.examples, document.dense.examples]).toEqual([20, 40]);
+  });
+
+  test("statistics of batch normalisation are measured anew for every layer, and back for the next one", async () => {
+    const { folder, data } = await smallTask();
+    const net = {
+      ...{ name: "normed", inputShape: [6], classes: 3 },
+      layers: [
+        { kind: "dense", name: "fc1", in: 6, out: 5 },
+        { kind: "batch-norm", name: "bn", channels: 5 },
+        { kind: "relu" },
+        { kind: "dense", name: "fc2", in: 5, out: 3 },
+        { kind: "log-softmax" },
+      ],
+    } satisfies NetworkSpec;
+    const tensors = createNetwork(net, { seed: 3 }).tensors();
+    const model = join(folder, "normed.safetensors");
+    const metadata = { "secateur.architecture": JSON.stringify(net) };
+    const named = tensors.map(({ name, shape, data: values }) => ({
+      ...{ name, shape, dtype: "f32" as const },
+      data: Float32Array.from(values),
+    }));
+    await writeFile(model, encodeSafetensors({ tensors: named, metadata }));
+    const argv = ["sensitivity", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5"];
+    const { dense, layers } = await scanned([...argv, "--sparsities", "0,0.5,0.7"]);
+    // Weights that stay, between and behind others that went, have the dense network's statistics.
+    for (const { measures } of layers) expect(measures[0]!.loss).toBe(dense.loss);
+    const asStored = await scanned([...argv, "--sparsities", "0,0.5", "--reestimate-batch-norm", "never"]);
+    const before = await scanned([...argv, "--sparsities", "0,0.5", "--reestimate-batch-norm", "before"]);
+    expect(asStored.dense.loss).not.toBe(dense.loss);
+    expect(before.dense.loss).toBe(dense.loss);
+    // Only what stands before a normalisation changes what it sees.
+    const [first, last] = [0, 1].map((l) => [before, { layers }].map((one) => one.layers[l]!.measures[1]!.loss));
+    expect(first![0]).not.toBe(first![1]);
+    expect(last![0]).toBe(last![1]);
   });
 
   test("a layer-wise solver prunes every layer from its inputs, without gradients", async () => {

@@ -1,5 +1,5 @@
 // One pass over vectors or rows. Never fused, so that both builds give the same bytes.
-import { lanes } from "./simd";
+import { lanes, promoteHigh } from "./simd";
 
 /** Entries of one unit of the flat kernels. */
 const UNIT: u32 = 4096;
@@ -77,6 +77,56 @@ export function reluBackward<T>(begin: u32, end: u32, activation: usize, gradien
     store<T>(out, load<T>(activation) > 0 ? load<T>(gradient) : 0);
     activation += sizeof<T>(); gradient += sizeof<T>(); out += sizeof<T>();
   }
+}
+
+/** v = momentum v + (g + decay w), then w -= rate v, in f64 and rounded where it is stored, as TypeScript does it. */
+// @ts-ignore: decorator
+@inline
+export function momentumStep<T>(
+  begin: u32, end: u32, w: usize, v: usize, g: usize, n: u32, momentum: f64, decay: f64, rate: f64,
+): void {
+  const from = begin * UNIT, to = min(end * UNIT, n);
+  const shift = <usize>from * sizeof<T>();
+  w += shift; v += shift; g += shift;
+  let left = to - from;
+  if (sizeof<T>() == 4) {
+    const m = v128.splat<f64>(momentum), d = v128.splat<f64>(decay), r = v128.splat<f64>(rate);
+    for (; left >= 4; left -= 4) {
+      const before = v128.load(w), velocity = v128.load(v), slope = v128.load(g);
+      const low = f64x2.promote_low_f32x4(before), high = promoteHigh(before);
+      const next = joined(
+        moved(m, f64x2.promote_low_f32x4(velocity), f64x2.promote_low_f32x4(slope), d, low),
+        moved(m, promoteHigh(velocity), promoteHigh(slope), d, high),
+      );
+      v128.store(v, next);
+      v128.store(w, joined(
+        v128.sub<f64>(low, v128.mul<f64>(r, f64x2.promote_low_f32x4(next))),
+        v128.sub<f64>(high, v128.mul<f64>(r, promoteHigh(next))),
+      ));
+      w += 16; v += 16; g += 16;
+    }
+  }
+  for (; left > 0; left--) {
+    const before = <f64>load<T>(w);
+    const next = <T>(momentum * <f64>load<T>(v) + (<f64>load<T>(g) + decay * before));
+    store<T>(v, next);
+    store<T>(w, <T>(before - rate * <f64>next));
+    w += sizeof<T>(); v += sizeof<T>(); g += sizeof<T>();
+  }
+}
+
+/** momentum v + (g + decay w) of two entries. */
+// @ts-ignore: decorator
+@inline
+function moved(momentum: v128, v: v128, g: v128, decay: v128, w: v128): v128 {
+  return v128.add<f64>(v128.mul<f64>(momentum, v), v128.add<f64>(g, v128.mul<f64>(decay, w)));
+}
+
+/** Two and two entries, rounded to f32. */
+// @ts-ignore: decorator
+@inline
+function joined(low: v128, high: v128): v128 {
+  return v128.shuffle<i32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5);
 }
 
 /** out[i, :] = scales[i] * a[i, :]. A unit is one row. */

@@ -1,7 +1,7 @@
 // Matrix times vector, and transpose times vector. Both are bound by memory: each entry of A is read once, in order.
 //
 // Partial sums of at most SPAN (CHUNK for the transpose) products are taken in the operands' dtype and added up in f64.
-import { lanes, madd, sumOfLanes } from "./simd";
+import { lanes, madd, promoteHigh, sumOfLanes } from "./simd";
 
 /** Products summed in the operands' dtype before they join an f64 sum. */
 const SPAN: u32 = 1024;
@@ -83,6 +83,98 @@ function oneRow<T>(a: usize, cols: u32, x: usize, sum: usize): void {
     }
   }
   store<f64>(sum, s);
+}
+
+/**
+ * `rowProducts` for f32 rows and an f64 vector, in f64: the sums of rowProducts over rows that were converted before, in the same order.
+ * A unit is 4 rows.
+ */
+export function rowProductsMixed(
+  begin: u32, end: u32, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool,
+): void {
+  const stride = <usize>lda * 4;
+  for (let unit = begin; unit < end; unit++) {
+    const i = unit * 4;
+    const row = a + i * stride;
+    const sum = sums + i * 8;
+    if (isFirst) memory.fill(sum, 0, <usize>min<u32>(4, rows - i) * 8);
+    if (i + 4 <= rows) fourMixedRows(row, stride, cols, x, sum);
+    else for (let r: u32 = 0; r < rows - i; r++) oneMixedRow(row + r * stride, cols, x, sum + r * 8);
+  }
+}
+
+function fourMixedRows(a: usize, stride: usize, cols: u32, x: usize, sums: usize): void {
+  let a0 = a, a1 = a0 + stride, a2 = a1 + stride, a3 = a2 + stride;
+  let s0: f64 = load<f64>(sums), s1: f64 = load<f64>(sums, 8), s2: f64 = load<f64>(sums, 16), s3: f64 = load<f64>(sums, 24);
+  while (cols > 0) {
+    const span = min(SPAN, cols);
+    cols -= span;
+    let c0 = i32x4.splat(0), c1 = i32x4.splat(0), c2 = i32x4.splat(0), c3 = i32x4.splat(0);
+    const stop = x + (span & ~3) * 8;
+    while (x < stop) {
+      const low = v128.load(x), high = v128.load(x, 16);
+      let row = v128.load(a0);
+      c0 = madd<f64>(promoteHigh(row), high, madd<f64>(f64x2.promote_low_f32x4(row), low, c0));
+      row = v128.load(a1);
+      c1 = madd<f64>(promoteHigh(row), high, madd<f64>(f64x2.promote_low_f32x4(row), low, c1));
+      row = v128.load(a2);
+      c2 = madd<f64>(promoteHigh(row), high, madd<f64>(f64x2.promote_low_f32x4(row), low, c2));
+      row = v128.load(a3);
+      c3 = madd<f64>(promoteHigh(row), high, madd<f64>(f64x2.promote_low_f32x4(row), low, c3));
+      x += 32; a0 += 16; a1 += 16; a2 += 16; a3 += 16;
+    }
+    if ((span & 2) != 0) {
+      const v = v128.load(x);
+      c0 = madd<f64>(pairOf(a0), v, c0);
+      c1 = madd<f64>(pairOf(a1), v, c1);
+      c2 = madd<f64>(pairOf(a2), v, c2);
+      c3 = madd<f64>(pairOf(a3), v, c3);
+      x += 16; a0 += 8; a1 += 8; a2 += 8; a3 += 8;
+    }
+    s0 += sumOfLanes<f64>(c0);
+    s1 += sumOfLanes<f64>(c1);
+    s2 += sumOfLanes<f64>(c2);
+    s3 += sumOfLanes<f64>(c3);
+    if ((span & 1) != 0) {
+      const v = load<f64>(x);
+      s0 += <f64>load<f32>(a0) * v;
+      s1 += <f64>load<f32>(a1) * v;
+      s2 += <f64>load<f32>(a2) * v;
+      s3 += <f64>load<f32>(a3) * v;
+      x += 8; a0 += 4; a1 += 4; a2 += 4; a3 += 4;
+    }
+  }
+  store<f64>(sums, s0);
+  store<f64>(sums, s1, 8);
+  store<f64>(sums, s2, 16);
+  store<f64>(sums, s3, 24);
+}
+
+// The same sums in the same order as one of fourMixedRows.
+function oneMixedRow(a: usize, cols: u32, x: usize, sum: usize): void {
+  let s = load<f64>(sum);
+  while (cols > 0) {
+    const span = min(SPAN, cols);
+    cols -= span;
+    let c = i32x4.splat(0);
+    const stop = x + (span & ~1) * 8;
+    while (x < stop) {
+      c = madd<f64>(pairOf(a), v128.load(x), c);
+      x += 16; a += 8;
+    }
+    s += sumOfLanes<f64>(c);
+    if ((span & 1) != 0) {
+      s += <f64>load<f32>(a) * load<f64>(x);
+      x += 8; a += 4;
+    }
+  }
+  store<f64>(sum, s);
+}
+
+// @ts-ignore: decorator
+@inline
+function pairOf(a: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(a));
 }
 
 /** Columns of one unit of a transposed product. */

@@ -2,9 +2,9 @@
 // is memory of the calling thread's own. Pointers are byte addresses, leading dimensions count elements.
 // The suffix is the width of the elements in bits: 32 for f32, 64 for f64.
 import { clearUpper as clearUpperOf, factorBlock as factorBlockOf, solveRows as solveRowsOf } from "./cholesky";
-import { addRow as addRowOf, affineColumns as affineColumnsOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
+import { addRow as addRowOf, affineColumns as affineColumnsOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, momentumStep as momentumStepOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
 import { gemmEach as gemmEachOf, gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
-import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, storeSums as storeSumsOf } from "./gemv";
+import { addPartials as addPartialsOf, columnProducts as columnProductsOf, rowProducts as rowProductsOf, rowProductsMixed as rowProductsMixedOf, storeSums as storeSumsOf } from "./gemv";
 import { groupedBack as groupedBackOf, groupedGradients as groupedGradientsOf, groupedOutputs as groupedOutputsOf } from "./grouped";
 import { packPanels as packPanelsOf, unpackPanels as unpackPanelsOf } from "./pack";
 import { maxWindows as maxWindowsOf } from "./pool";
@@ -47,6 +47,9 @@ export function rowProducts32(begin: u32, end: u32, scratch: usize, a: usize, ld
 export function rowProducts64(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool): void {
   rowProductsOf<f64>(begin, end, a, lda, rows, cols, x, sums, isFirst);
 }
+export function rowProductsMixed(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, sums: usize, isFirst: bool): void {
+  rowProductsMixedOf(begin, end, a, lda, rows, cols, x, sums, isFirst);
+}
 export function columnProducts32(begin: u32, end: u32, scratch: usize, a: usize, lda: u32, rows: u32, cols: u32, x: usize, partials: usize, partialStride: u32, isFirst: bool): void {
   columnProductsOf<f32>(begin, end, a, lda, rows, cols, x, partials, partialStride, isFirst);
 }
@@ -82,6 +85,12 @@ export function axpy32(begin: u32, end: u32, scratch: usize, alpha: f32, x: usiz
 }
 export function axpy64(begin: u32, end: u32, scratch: usize, alpha: f64, x: usize, y: usize, n: u32): void {
   axpyOf<f64>(begin, end, alpha, x, y, n);
+}
+export function momentumStep32(begin: u32, end: u32, scratch: usize, w: usize, v: usize, g: usize, n: u32, momentum: f64, decay: f64, rate: f64): void {
+  momentumStepOf<f32>(begin, end, w, v, g, n, momentum, decay, rate);
+}
+export function momentumStep64(begin: u32, end: u32, scratch: usize, w: usize, v: usize, g: usize, n: u32, momentum: f64, decay: f64, rate: f64): void {
+  momentumStepOf<f64>(begin, end, w, v, g, n, momentum, decay, rate);
 }
 export function multiply32(begin: u32, end: u32, scratch: usize, a: usize, b: usize, out: usize, n: u32): void {
   multiplyOf<f32>(begin, end, a, b, out, n);

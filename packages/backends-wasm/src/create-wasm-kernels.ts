@@ -13,7 +13,7 @@ import { gemm, gemmEach, gram } from "./products/gemm.ts";
 import { panelProducts, sparseTimes } from "./products/sparse.ts";
 import { triangularSolve } from "./products/triangular-solve.ts";
 import { columnDots, columnSums } from "./rows/column-sums.ts";
-import { axpy, multiply, relu, reluBackward } from "./rows/elementwise.ts";
+import { axpy, momentumStep, multiply, relu, reluBackward } from "./rows/elementwise.ts";
 import { elementwise, softmax } from "./rows/elementwise-program.ts";
 import { largest } from "./rows/largest.ts";
 import { gemv, rowDots } from "./rows/row-sums.ts";
@@ -87,6 +87,7 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     triangularSolve: (spec) => triangularSolve(open(), spec),
     dot: (a, b) => dot(open(), a, b),
     axpy: (alpha, x, y) => axpy(open(), alpha, x, y),
+    momentumStep: (spec) => momentumStep(open(), spec),
     multiply: (a, b, out) => multiply(open(), a, b, out),
     scaleRows: (a, scales, out) => scaleRows(open(), { a, scales, out }),
     rowDots: (a, b, out, beta) => rowDots(open(), { a, b, out, beta }),

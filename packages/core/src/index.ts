@@ -38,6 +38,7 @@ export {
   arrayDataset,
   assertFinite,
   type Batch,
+  type BatchRoom,
   batchDataset,
   batches,
   type Dataset,
@@ -49,17 +50,19 @@ export {
   subset,
   tensorDataset,
 } from "./data/dataset.ts";
-export type {
-  DenseMoments,
-  LayerCurvature,
-  LayerCurvatureEstimator,
-  LayerCurvatureRequest,
-  LayerInputs,
-  LayerInputsMode,
-  LayerInputsRequest,
-  LayerOffset,
-  LayerRows,
-  LayerTargets,
+export {
+  type DenseMoments,
+  type InputChunk,
+  type LayerCurvature,
+  type LayerCurvatureEstimator,
+  type LayerCurvatureRequest,
+  type LayerInputs,
+  type LayerInputsMode,
+  type LayerInputsRequest,
+  type LayerOffset,
+  type LayerRows,
+  type LayerTargets,
+  passChunks,
 } from "./data/layer-inputs.ts";
 export type {
   GradientBlock,
@@ -169,6 +172,7 @@ export type {
   GramSpec,
   Kernels,
   MaxWindowsSpec,
+  MomentumStepSpec,
   PanelProductsSpec,
   SparseConvolution,
   SparseConvolveBackSpec,
@@ -181,6 +185,7 @@ export type {
   WindowsSpec,
 } from "./kernels/kernels.ts";
 export { panelWidth } from "./kernels/kernels.ts";
+export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";

@@ -51,7 +51,7 @@ export function createRng(seed: number | string): Rng {
 
 /** Picks `count` distinct indices out of 0..size-1, in drawn order (a partial Fisher-Yates shuffle). O(size). */
 export function sampleIndices(size: number, count: number, rng: Rng): Uint32Array {
-  const pool = Uint32Array.from({ length: size }, (_, i) => i);
+  const pool = new Uint32Array(size).map((_, i) => i);
   const taken = Math.max(0, Math.min(count, size));
   for (let i = 0; i < taken; i++) {
     const j = i + rng.integer(size - i);

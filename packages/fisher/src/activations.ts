@@ -4,10 +4,18 @@
  * their products added up in f64. To match the dense model's outputs the moments of x with what it is there come along. Inputs far from 0 beside their spread are
  * multiplied less a shift s (input-moments.ts), so that H less the product of their means still has the digits of their variances.
  */
-import type { LayerCurvature, LayerCurvatureEstimator, LayerInputs, RunContext } from "@secateur/core";
+import type {
+  LayerCurvature,
+  LayerCurvatureEstimator,
+  LayerInputs,
+  LayerInputsRequest,
+  Model,
+  RunContext,
+} from "@secateur/core";
 import { gramCurvature } from "@secateur/core/linalg";
 import { badRowsPerInput, badShare, noInputs, noLayerInputs } from "./errors.ts";
-import { type InputMoments, inputMoments } from "./input-moments.ts";
+import { type InputMoments, inputMoments, shareMoments } from "./input-moments.ts";
+import { momentShare } from "./input-shares.ts";
 
 /** Settings of {@link activations}. */
 export interface ActivationsOptions {
@@ -18,6 +26,43 @@ export interface ActivationsOptions {
    * "inputs-sampled". Infinity takes all. Default 128, of which the error of a layer grows by about a hundredth of itself at most.
    */
   readonly rowsPerInput?: number | undefined;
+  /** What takes the sums elsewhere, where layers do not wait for each other; default: here. What it gives has to be the same. */
+  readonly sums?: InputSums | undefined;
+}
+
+/** What one layer sees, or several that see the same, summed up. */
+export interface SummedInputs extends Omit<LayerInputs, "chunks"> {
+  readonly moments: InputMoments;
+}
+
+/** Sums over the inputs of layers of a model as it is; undefined where it cannot take them. */
+export type InputSums = (
+  request: Omit<LayerInputsRequest, "inputs"> & { readonly model: Model; readonly rowsPerInput: number },
+  ctx: RunContext,
+) => Promise<AsyncIterable<SummedInputs> | undefined>;
+
+/**
+ * The sums over one share of the examples, entry after entry; what `activations` takes them from share by share, and `addMoments` adds up.
+ *
+ * @param request.examples - of the share, which begins at example `first` of `of`
+ */
+export async function* shareOfInputs(
+  request: Omit<LayerInputsRequest, "inputs"> & {
+    readonly model: Model;
+    readonly rowsPerInput: number;
+    readonly first: number;
+    readonly of: number;
+  },
+  ctx: RunContext,
+): AsyncGenerator<SummedInputs> {
+  const { model, rowsPerInput, first, of, ...asked } = request;
+  if (!model.layerInputs) throw noLayerInputs("activations", model.name);
+  for await (const { chunks, ...entry } of model.layerInputs({ ...asked, inputs: "parallel" }, ctx)) {
+    const perExample = (entry.rows ?? 0) / asked.examples.length;
+    const choice = { rows: perExample * of, most: rowsPerInput * entry.cols, before: perExample * first };
+    const moments = await shareMoments({ cols: entry.cols, chunks, other: undefined, choice }, ctx);
+    yield { ...entry, ...(entry.rows === undefined ? {} : { rows: choice.rows }), moments };
+  }
 }
 
 /**
@@ -36,7 +81,7 @@ const few = { rowsPerInput: 4, damping: 0.01 };
  *   const saliency = curvature.diagonal(); // of the layers in `targets`, one after the other
  * }
  */
-export function activations({ damping, rowsPerInput = 128 }: ActivationsOptions = {}): LayerCurvatureEstimator {
+export function activations({ damping, rowsPerInput = 128, sums }: ActivationsOptions = {}): LayerCurvatureEstimator {
   if (!(rowsPerInput >= few.rowsPerInput)) throw badRowsPerInput(rowsPerInput, few.rowsPerInput);
   if (damping !== undefined && !(damping >= 0 && damping < Number.POSITIVE_INFINITY)) throw badShare(damping);
   return {
@@ -45,6 +90,14 @@ export function activations({ damping, rowsPerInput = 128 }: ActivationsOptions 
       const source = given ?? model;
       for (const { name, layerInputs } of [model, source]) if (!layerInputs) throw noLayerInputs("activations", name);
       const isPaired = match === "dense" && (request.inputs === "sequential" || given !== undefined);
+      const settings = { damping, model: model.name };
+      const isApart = !isPaired && request.inputs === "parallel";
+      const apart = isApart ? await sums?.({ ...request, model, rowsPerInput }, ctx) : undefined;
+      if (apart) {
+        for await (const { moments, ...entry } of apart) yield curvatureOf(entry, settings, ctx, moments);
+        return;
+      }
+      const share = await momentShare({ model, data: request.data }, request.examples.length);
       // Asked before anything is written: the weights of "parallel" are those of now.
       const dense = isPaired
         ? source.layerInputs!({ ...request, inputs: "parallel" }, ctx)[Symbol.asyncIterator]()
@@ -52,8 +105,9 @@ export function activations({ damping, rowsPerInput = 128 }: ActivationsOptions 
       try {
         for await (const entry of model.layerInputs!(request, ctx)) {
           const partner = (await dense?.next())?.value as LayerInputs | undefined;
-          const moments = await inputMoments({ entry, partner, most: rowsPerInput * entry.cols }, ctx);
-          yield curvatureOf(entry, { damping, model: model.name }, ctx, moments);
+          const most = rowsPerInput * entry.cols;
+          const moments = await inputMoments({ entry, partner, most, examples: request.examples.length, share }, ctx);
+          yield curvatureOf(entry, settings, ctx, moments);
         }
       } finally {
         await dense?.return?.();
@@ -63,7 +117,7 @@ export function activations({ damping, rowsPerInput = 128 }: ActivationsOptions 
 }
 
 function curvatureOf(
-  { targets, cols, rows: all = 0 }: LayerInputs,
+  { targets, cols, rows: all = 0 }: Omit<LayerInputs, "chunks">,
   { damping: asked, model }: { damping: number | undefined; model: string },
   ctx: RunContext,
   { H, count, means, dense }: InputMoments,

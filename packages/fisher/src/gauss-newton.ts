@@ -28,7 +28,7 @@ import {
   zeros,
   zerosLike,
 } from "@secateur/core";
-import { gemmSpeedUp } from "@secateur/core/linalg";
+import { gemmSpeedUp, pick } from "@secateur/core/linalg";
 import { chooseRidge } from "./auto-ridge.ts";
 import { noLinearization, tooFewExamples } from "./errors.ts";
 
@@ -98,12 +98,16 @@ export function gaussNewton(options: GaussNewtonOptions = {}): CurvatureEstimato
  * @param root - of the Hessian of the loss in its outputs
  */
 export function gaussNewtonFactor(linearization: Linearization, root: OutputFactor): FactorView {
+  const { outputs, sample } = linearization;
+  return factorWith(linearization, root, madeOnce(root, outputs, sample.size));
+}
+
+function factorWith(linearization: Linearization, root: OutputFactor, scratch: () => Scratch): FactorView {
   const { outputs } = linearization;
   const examples = linearization.sample.size;
   const dtype = dtypeOfOutputs(outputs);
   const isMany = root.columns > mostColumns;
   let norms: Float64Array | undefined;
-  let scratch: { readonly t: FloatTensors; readonly u: Vec; readonly v: FloatTensors } | undefined;
   /** J'v into a vector of either class; the model's own is computed with. */
   const backwardInto = (v: FloatTensors, out: Vec): void => {
     if (dtypeOf(out) === dtype) {
@@ -122,19 +126,17 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
     scale: 1 / examples,
     damping: 0,
     times(x, out) {
-      const t = zerosLike(outputs);
+      const { t } = scratch();
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, out);
     },
     transposeTimes(u, out) {
-      const v = zerosLike(outputs);
+      const { v } = scratch();
       root.times(u, v);
       backwardInto(v, out);
     },
     gramTimes(x, out) {
-      // Vectors of the plain class, which the loops of a root are fast on; made once for hundreds of products.
-      scratch ??= { t: zerosLike(outputs), u: zeros(view.rows, dtype), v: zerosLike(outputs) };
-      const { t, u, v } = scratch;
+      const { t, u, v } = scratch();
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, u);
       root.times(u, v);
@@ -160,15 +162,35 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
       : {}),
     restricted(support) {
       const inner = linearization.restricted(support);
-      const norm = view.columnNormsSquared();
+      const norms = pick(view.columnNormsSquared(), support);
       return {
-        ...gaussNewtonFactor(inner, root),
-        columnNormsSquared: () => Float64Array.from(support, (j) => norm[j]!),
+        ...factorWith(inner, root, scratch),
+        columnNormsSquared: () => norms,
         release: () => inner.release(),
       };
     },
   };
   return view;
+}
+
+/** What products need for a while. */
+interface Scratch {
+  readonly t: FloatTensors;
+  readonly u: Vec;
+  readonly v: FloatTensors;
+}
+
+/** Made once for hundreds of products of all restrictions; of the plain classes, which the loops of a root are fast on. */
+function madeOnce(root: OutputFactor, outputs: FloatTensors, examples: number): () => Scratch {
+  let made: Scratch | undefined;
+  return () => {
+    made ??= {
+      t: zerosLike(outputs),
+      u: zeros(examples * root.columns, dtypeOfOutputs(outputs)),
+      v: zerosLike(outputs),
+    };
+    return made;
+  };
 }
 
 /** Columns of R beyond which the diagonal is estimated. */

@@ -3,10 +3,18 @@
  * @packageDocumentation
  */
 
-export { type ActivationsOptions, activations } from "./activations.ts";
+export {
+  type ActivationsOptions,
+  activations,
+  type InputSums,
+  type SummedInputs,
+  shareOfInputs,
+} from "./activations.ts";
 export { autoRidge } from "./auto-ridge.ts";
 export { estimators } from "./estimators.ts";
 export { type GaussNewtonOptions, gaussNewton, gaussNewtonFactor } from "./gauss-newton.ts";
+export { addMoments, type InputMoments } from "./input-moments.ts";
+export { momentShare } from "./input-shares.ts";
 export { factorInverse, type InverseForm, largestSystem, storedCurvature } from "./inverse/factor-inverse.ts";
 export { type KfacOptions, kfac, kroneckerFactors } from "./kronecker/kfac.ts";
 export { type KroneckerFactors, kroneckerCurvature } from "./kronecker/kronecker-curvature.ts";

@@ -17,6 +17,7 @@ import {
   zeros,
 } from "@secateur/core";
 import { withScratch } from "@secateur/core/linalg";
+import { chunksInShares } from "./input-shares.ts";
 import { spreadRows } from "./spread-rows.ts";
 
 /** Sums over the rows of one entry. */
@@ -36,24 +37,84 @@ const mostRows = 8192;
 /** Squares of means beside variances from which on products are made of inputs less a shift: below, f32 has digits to spare. */
 const farOff = 16;
 
+/** Which of an entry's rows are taken. */
+export interface RowChoice {
+  /** Rows in all shares together; 0: not told, all are taken. */
+  readonly rows: number;
+  /** Rows that are enough: where at least twice as many come, so many spread over them stand for all. */
+  readonly most: number;
+  /** Rows in the shares before. */
+  readonly before: number;
+}
+
 /**
- * Takes the chunks of an entry, and in step with them those of its partner in the dense model.
+ * Takes the chunks of an entry, and in step with them those of its partner in the dense model: share after share, the sums of which are added up in order, so that
+ * they may as well be taken apart.
  *
- * @param spec.most - rows that are enough: where at least twice as many come, so many spread over them stand for all
+ * @param spec.examples - how many there are
+ * @param spec.share - examples of a share
  */
 export async function inputMoments(
-  spec: { readonly entry: LayerInputs; readonly partner: LayerInputs | undefined; readonly most: number },
+  spec: {
+    readonly entry: LayerInputs;
+    readonly partner: LayerInputs | undefined;
+    readonly most: number;
+    readonly examples: number;
+    readonly share: number;
+  },
+  ctx: RunContext,
+): Promise<InputMoments> {
+  const { entry, partner, most, examples, share } = spec;
+  const { cols, rows = 0 } = entry;
+  const others = partner && chunksInShares(partner.chunks, share);
+  let total: InputMoments | undefined;
+  let taken = 0;
+  for await (const chunks of chunksInShares(entry.chunks, share)) {
+    const other = (await others?.next())?.value as AsyncIterable<Mat> | undefined;
+    const choice = { rows, most, before: taken === 0 ? 0 : (rows / examples) * taken };
+    const part = await shareMoments({ cols, chunks, other, choice }, ctx);
+    total = total ? addMoments(total, part) : part;
+    taken += share;
+  }
+  await others?.next();
+  return (
+    total ?? (await shareMoments({ cols, chunks: none(), other: undefined, choice: { rows, most, before: 0 } }, ctx))
+  );
+}
+
+async function* none(): AsyncGenerator<Mat> {}
+
+/** Adds a share's sums to those of all before it. */
+export function addMoments(total: InputMoments, part: InputMoments): InputMoments {
+  addTo(total.H, part.H);
+  addVector(total.means, part.means);
+  if (total.dense && part.dense) {
+    addTo(total.dense.cross, part.dense.cross);
+    addTo(total.dense.own, part.dense.own);
+    addVector(total.dense.means, part.dense.means);
+  }
+  return { ...total, count: total.count + part.count };
+}
+
+/** The sums over one share of the examples. */
+export async function shareMoments(
+  spec: {
+    readonly cols: number;
+    readonly chunks: AsyncIterable<Mat>;
+    readonly other: AsyncIterable<Mat> | undefined;
+    readonly choice: RowChoice;
+  },
   { kernels }: RunContext,
 ): Promise<InputMoments> {
-  const { entry, partner, most } = spec;
-  const { cols, rows = 0 } = entry;
-  const pick = (chunks: AsyncIterable<Mat>): AsyncIterable<Mat> =>
-    rows < 2 * most ? chunks : spreadRows(chunks, { of: rows, most });
-  const chunks = pick(entry.chunks);
+  const { cols, other: partner, choice } = spec;
+  const { rows, most, before } = choice;
+  const pick = (given: AsyncIterable<Mat>): AsyncIterable<Mat> =>
+    rows < 2 * most ? given : spreadRows(given, { of: rows, most, from: before });
+  const chunks = pick(spec.chunks);
   const take = (): Mat => matrix(cols, cols, new Float64Array(cols * cols));
   const H = take();
   const dense = partner && { cross: take(), own: take(), means: new Float64Array(cols) };
-  const others = partner && pick(partner.chunks)[Symbol.asyncIterator]();
+  const others = partner && pick(partner)[Symbol.asyncIterator]();
   const means = new Float64Array(cols);
   let count = 0;
   let [shift, otherShift]: (Vec | undefined)[] = [];
@@ -169,5 +230,9 @@ function addRows(sums: Float64Array, rows: Mat, kernels: Kernels): void {
 }
 
 function addTo(total: Mat, sum: Mat): void {
-  for (let i = 0; i < total.data.length; i++) total.data[i]! += sum.data[i]!;
+  addVector(total.data, sum.data);
+}
+
+function addVector(total: Vec, sum: Vec): void {
+  for (let i = 0; i < total.length; i++) total[i]! += sum[i]!;
 }

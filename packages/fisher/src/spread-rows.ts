@@ -14,13 +14,15 @@ const together = 4096;
  *
  * @param spec.of - rows that come
  * @param spec.most - rows to give on, at most half of them
+ * @param spec.from - rows of the stream that came before these, of which some were given on elsewhere; default 0
  */
 export async function* spreadRows(
   chunks: AsyncIterable<Mat>,
-  { of, most }: { readonly of: number; readonly most: number },
+  { of, most, from = 0 }: { readonly of: number; readonly most: number; readonly from?: number },
 ): AsyncGenerator<Mat> {
   const place = (m: number): number => Math.floor(((m + ((m * golden) % 1)) * of) / most);
-  let [seen, taken, filled, cols] = [0, 0, 0, 0];
+  let [seen, taken, filled, cols] = [from, Math.max(0, Math.floor((from * most) / of) - 1), 0, 0];
+  while (place(taken) < from) taken++;
   let data: Vec | undefined;
   const given = (): Mat => matrix(filled, cols, data!.subarray(0, filled * cols));
   for await (const chunk of chunks) {

@@ -30,6 +30,7 @@ import {
   zeros,
 } from "@secateur/core";
 import { assertData } from "./assert-data.ts";
+import { passSize } from "./derivatives/gradient-passes.ts";
 import { gradientRows, meanGradient } from "./derivatives/gradients.ts";
 import { layerInputs } from "./derivatives/layer-inputs.ts";
 import { layerMoments } from "./derivatives/layer-moments.ts";
@@ -77,6 +78,7 @@ export interface Network extends Model {
   run(batch: Batch, ctx: RunContext): Promise<FloatTensors>;
   layerMoments(request: MomentsRequest, ctx: RunContext): Promise<Moments>;
   layerInputs(request: LayerInputsRequest, ctx: RunContext): AsyncIterable<LayerInputs>;
+  passExamples(data: Dataset, options?: { readonly batch?: number }): Promise<number>;
   evaluate(data: Dataset, ctx: RunContext, options?: { readonly task?: Task }): Promise<Evaluation>;
 }
 
@@ -157,6 +159,7 @@ export function createNetwork(
     },
     synapticFlow: (request, ctx) => synapticFlow({ spec, weights }, request, ctx),
     run: (batch, ctx) => runBatch({ spec, weights }, batch, { ctx, pools }),
+    passExamples: async (_data, { batch } = {}) => passSize(spec, batch),
     layerMoments: (request, ctx) => {
       assertData(spec, request.data);
       return layerMoments({ spec, weights }, { ...request, data: inDtype(request.data, dtype) }, ctx);

@@ -146,7 +146,7 @@ describe("an address that gives no network says so:", () => {
 
   test("a file that is not there", async () => {
     expect(await failureOf(() => load("no-such-folder/net.secateur"))).toMatch(
-      /^ERR_PACKED_FETCH: .*cannot be read \(ENOENT\)/,
+      /^ERR_PACKED_FETCH: reading .*: ENOENT; check the path/,
     );
   });
 });

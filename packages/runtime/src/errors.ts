@@ -88,6 +88,19 @@ export function notFetched(url: string, problem: string, cause?: unknown): Prune
   );
 }
 
+/** A path that gave no file. */
+export function notRead(path: string, code: string, cause: unknown): PruneError {
+  return new PruneError(
+    "ERR_PACKED_FETCH",
+    `reading ${quoted(path)}: ${code}; check the path, and that the file may be read`,
+    {
+      fault: "runtime",
+      cause,
+      details: { path, code },
+    },
+  );
+}
+
 /** An argument of `load` or `run` that does not fit. */
 export function badArgument(where: string, found: string, allowed: string): PruneError {
   return new PruneError("ERR_RUNTIME_ARGUMENT", `${where}: found ${found}, allowed is ${allowed}`, {

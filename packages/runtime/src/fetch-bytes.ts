@@ -1,4 +1,4 @@
-import { notFetched } from "./errors.ts";
+import { notFetched, notRead } from "./errors.ts";
 
 /**
  * The bytes of an address, or of a file where Node gets a path or a file: URL.
@@ -12,7 +12,7 @@ export async function fetchBytes(url: string | URL): Promise<Uint8Array> {
     try {
       return process.getBuiltinModule("node:fs").readFileSync(text.startsWith("file:") ? new URL(text) : text);
     } catch (cause) {
-      throw notFetched(text, `the file cannot be read (${(cause as { code?: string }).code ?? cause})`, cause);
+      throw notRead(text, (cause as { code?: string }).code ?? String(cause), cause);
     }
   }
   let response: Response;

@@ -276,9 +276,9 @@ describe("a solution", () => {
       const { mask, objective: value, trace = [] } = await chita().solve(problem, ctx);
       const exact = await exactOn(problem, kept(mask), await denseHessian(problem));
       const excess = (reached: number): number => reached / exact.value - 1;
-      // The swaps end 4e-6 above the minimum on their support, the polish 2e-7 above.
+      // The swaps end up to some 1e-6 above the minimum on their support, the polish 2e-7 above; values of the trace are those of products in f32.
       expect(excess(value)).toBeLessThan(1e-6);
-      expect(excess(value)).toBeLessThan(0.2 * excess(trace.at(-1)!));
+      expect(excess(value)).toBeLessThan(Math.max(1e-8, 0.2 * excess(trace.at(-1)!)));
     }
   });
 

@@ -9,6 +9,7 @@
  */
 import {
   checkNumber,
+  factorCurvature,
   type Problem,
   type RunContext,
   type Selector,
@@ -87,10 +88,10 @@ async function solveModel(
   if (isOptimal(problem, keep)) return keepAsIs(problem);
   if (!gramFits(model)) throw overflow(problem.id);
   const columns = eligibleColumns(model, eligible);
-  if (columns.length === model.dim) return solveRows({ problem, model, keep, columns, options }, ctx);
+  if (columns.length === model.dim) return solveRows({ problem, resident: model, model, keep, columns, options }, ctx);
   return withPrunedModel(model, columns, (inner) =>
     // A model with columns has the row Gram of any of them.
-    solveRows({ problem, model: inner as RowSpaceModel, keep, columns, options }, ctx),
+    solveRows({ problem, resident: model, model: inner as RowSpaceModel, keep, columns, options }, ctx),
   );
 }
 
@@ -131,6 +132,8 @@ function eligibleColumns(model: QuadraticModel, eligible: Uint8Array | undefined
 
 interface RowsTask {
   readonly problem: Problem;
+  /** Over all columns. */
+  readonly resident: QuadraticModel;
   /** Over the eligible columns. */
   readonly model: RowSpaceModel;
   readonly keep: number;
@@ -160,7 +163,9 @@ async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
   });
   const { iterations, swaps, lowerBound, trace } = found;
   const parts = { w, mask, status: "converged", stats: { iterations, swaps }, trace } as const;
-  const solution = { ...(await solutionFrom(problem, parts)), method: "row space" };
+  // The same rows, where products are cheap.
+  const posed = { ...problem, curvature: factorCurvature(task.resident) };
+  const solution = { ...(await solutionFrom(posed, parts)), method: "row space" };
   if (!Number.isFinite(lowerBound)) return solution;
   const largest = Math.max(Math.abs(solution.objective), Math.abs(lowerBound));
   const gap = largest === 0 ? 0 : (solution.objective - lowerBound) / largest;

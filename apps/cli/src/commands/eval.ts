@@ -38,7 +38,10 @@ export function addEvalCommand(program: Command, terminal: Terminal): void {
     .description(
       "Measure the loss and what else the task measures (for classes the accuracy in percent) on the test split.",
     )
-    .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format), or a TensorFlow.js model.json");
+    .argument(
+      "<model>",
+      "checkpoint (safetensors, PyTorch or a plugin's format), ONNX model, TensorFlow.js model.json, or packed .secateur file",
+    );
   command.optionsGroup("What to evaluate:");
   addDataFlags(command, "its test split is used");
   addArchFlags(command, terminal);

@@ -4,6 +4,7 @@ import { keptCount } from "@secateur/core";
 import { sensitivityDefaults } from "@secateur/run/node/sensitivity/run-sensitivity";
 import { type Command, Option } from "commander";
 import { addArchFlags } from "../flags/arch-flags.ts";
+import { addReestimateFlag } from "../flags/batch-norm-flags.ts";
 import { addDataFlags, addMessageFlags, addRunFlags, addSparsityFlag } from "../flags/common-flags.ts";
 import { listOfSparsities } from "../flags/lists.ts";
 import { numberParser, wholeParser } from "../flags/number.ts";
@@ -16,7 +17,9 @@ Examples:
   secateur sensitivity mlpnet.safetensors --data mnist
       prunes each layer alone to 50, 80, 90 and 95 %, and says which ones to keep dense at 90 %
   secateur sensitivity resnet20.safetensors --data cifar10:DIR --solver magnitude --sparsity 0.8 --report layers.html
-      the same by magnitude, judged at 80 %, with a page`;
+      the same by magnitude, judged at 80 %, with a page
+  secateur sensitivity net.onnx --data npy:X.npy
+      without targets: how far the network's own outputs move`;
 
 /** Adds the command. */
 export function addSensitivityCommand(program: Command, spec: { terminal: Terminal; argv: readonly string[] }): void {
@@ -27,7 +30,10 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
       "Take one set of gradients, prune every layer alone at several sparsities, and measure on training examples that gave none. " +
         "Layers that lose too much are tried as dense, with as many weights in all; they are proposed if that is better. Writes no network.",
     )
-    .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format)");
+    .argument(
+      "<model>",
+      "checkpoint (safetensors, PyTorch or a plugin's format), ONNX model, or TensorFlow.js model.json",
+    );
   command.optionsGroup("What to scan:");
   addDataFlags(command, "its training split is used, one part for gradients and another to measure");
   addArchFlags(command, spec.terminal);
@@ -68,6 +74,7 @@ export function addSensitivityCommand(program: Command, spec: { terminal: Termin
         ridge,
       ),
     );
+  addReestimateFlag(command);
   command
     .optionsGroup("Where results go:")
     .option("--report <file>", "an HTML page with plots, self-contained")

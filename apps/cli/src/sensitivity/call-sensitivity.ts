@@ -2,7 +2,7 @@
 import { writeFileAtomic } from "@secateur/formats";
 import { hashOf } from "@secateur/jobs";
 import { sensitivityText, shellCommand } from "@secateur/report/text";
-import { mapDataPaths } from "@secateur/run";
+import { mapDataPaths, type ReestimateTime } from "@secateur/run";
 import { assertEnding } from "@secateur/run/node/check-places";
 import { layersElsewhere } from "@secateur/run/node/jobs/layers-elsewhere";
 import { asksForJobs, clearWorkStore } from "@secateur/run/node/jobs/work-place";
@@ -27,6 +27,7 @@ export interface SensitivityFlags extends SessionFlags, DataFlags, JobFlags {
   readonly examples?: number;
   readonly heldOut?: number;
   readonly ridge?: number | "auto";
+  readonly reestimateBatchNorm?: ReestimateTime;
   readonly report?: string;
   readonly force?: boolean;
 }
@@ -63,6 +64,7 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
       data: source,
       ...{ sparsity: flags.sparsity, sparsities: flags.sparsities, tolerance: flags.tolerance },
       ...{ examples: flags.examples, heldOut: flags.heldOut, ridge: flags.ridge },
+      reestimateBatchNorm: flags.reestimateBatchNorm,
       ...{ cwd: terminal.cwd, session },
     };
     // The same scan finds it again after an interrupt, and no other one that runs beside it.

@@ -43,6 +43,21 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
     }
   });
 
+  it.each(dtypes)("a step with momentum gives the reference's bytes, %s", (dtype) => {
+    for (const residence of residences) {
+      const make = new Operands(kernels, dtype, residence);
+      for (const [rows, cols] of shapes) {
+        const [w, velocity, gradient] = [make.real(rows, cols), make.real(rows, cols), make.real(rows, cols)];
+        const [ownW, ownVelocity] = [copyOf(w), copyOf(velocity)];
+        const numbers = { gradient: gradient.data, momentum: 0.9, decay: 5e-4, rate: 0.013 };
+        kernels.momentumStep!({ ...numbers, w: w.data, velocity: velocity.data });
+        referenceKernels.momentumStep!({ ...numbers, w: ownW.data, velocity: ownVelocity.data });
+        expectSame(w.data, ownW.data, `w ${rows} x ${cols} ${residence}`);
+        expectSame(velocity.data, ownVelocity.data, `velocity ${rows} x ${cols} ${residence}`);
+      }
+    }
+  });
+
   it.each(dtypes)("axpy and addRow are exact on whole numbers, %s", (dtype) => {
     for (const residence of residences) {
       const make = new Operands(kernels, dtype, residence);

@@ -1,5 +1,5 @@
-/** One pass over whole vectors: axpy, multiply, relu and its backward pass. */
-import { checkElementwise, type Vec } from "@secateur/core";
+/** One pass over whole vectors: axpy, multiply, relu and its backward pass, a step of gradient descent. */
+import { checkElementwise, type MomentumStepSpec, referenceKernels, type Vec } from "@secateur/core";
 import type { Engine, Slab } from "../engine.ts";
 import { isResident, placeVector, spaceForVector, storeVector } from "../memory/staging.ts";
 import { floorTo, ranges } from "../products/tiles.ts";
@@ -35,6 +35,19 @@ export function relu(engine: Engine, x: Vec, out: Vec): void {
 export function reluBackward(engine: Engine, activation: Vec, gradient: Vec, out: Vec): void {
   checkElementwise("reluBackward", activation, gradient, out);
   mapVectors(engine, "reluBackward", [activation, gradient], out);
+}
+
+/** velocity = momentum velocity + (gradient + decay w), w -= rate velocity; vectors elsewhere are left to the reference: copying takes as long. */
+export function momentumStep(engine: Engine, spec: MomentumStepSpec): void {
+  const { w, velocity, gradient, momentum, decay, rate } = spec;
+  const addresses = [w, velocity, gradient].map((vector) => engine.memory.addressOf(vector));
+  if (addresses.includes(undefined)) {
+    referenceKernels.momentumStep!(spec);
+    return;
+  }
+  checkElementwise("momentumStep", w, velocity, gradient);
+  const values = [...(addresses as number[]), w.length, momentum, decay, rate];
+  engine.run(`momentumStep${w.BYTES_PER_ELEMENT * 8}`, Math.ceil(w.length / UNIT), w.length * 0.8, ...values);
 }
 
 function mapVectors(engine: Engine, kernel: string, inputs: readonly Vec[], out: Vec): void {

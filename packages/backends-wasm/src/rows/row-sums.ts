@@ -17,7 +17,7 @@ export function gemv(engine: Engine, spec: GemvSpec): void {
     columnGemv(engine, { a, x, out, alpha, beta });
     return;
   }
-  const bits = bitsOf(a);
+  const kernel = a.data.BYTES_PER_ELEMENT < x.BYTES_PER_ELEMENT ? "rowProductsMixed" : `rowProducts${bitsOf(a)}`;
   const { sums, b } = engine.slabs;
   const xFits = isResident(engine, x) || x.byteLength <= b.bytes;
   const size = sumTiles(engine, [a], xFits ? a.cols : b.bytes / x.BYTES_PER_ELEMENT);
@@ -29,7 +29,7 @@ export function gemv(engine: Engine, spec: GemvSpec): void {
       const right =
         wholeX === undefined ? placeVector(engine, b, x, colFrom, colTo) : wholeX + colFrom * x.BYTES_PER_ELEMENT;
       const values = [left.address, left.stride, rows, colTo - colFrom, right, sums.address, Number(colFrom === 0)];
-      engine.run(`rowProducts${bits}`, Math.ceil(rows / 4), rows * (colTo - colFrom) * 0.3, ...values);
+      engine.run(kernel, Math.ceil(rows / 4), rows * (colTo - colFrom) * 0.3, ...values);
     });
     storeSums(engine, { out, from: rowFrom, to: rowTo, alpha, beta });
   }

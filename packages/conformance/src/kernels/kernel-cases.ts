@@ -1,5 +1,5 @@
 /** One list of calls for each kernel: every variant, on shapes that fit no tile. */
-import { type Kernels, type Mat, matrix, type WindowShape, windowsShape } from "@secateur/core";
+import { type Kernels, type Mat, matrix, referenceKernels, type WindowShape, windowsShape } from "@secateur/core";
 import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
 import { elementwiseCases, softmaxCases } from "./elementwise-cases.ts";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
@@ -135,8 +135,8 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       }),
     ),
   ),
-  gemv: pairs.flatMap(([rows, cols]) =>
-    bools.map((transpose) =>
+  gemv: pairs.flatMap(([rows, cols]) => [
+    ...bools.map((transpose) =>
       exact(`${rows} x ${cols}${transpose ? ", a'" : ""}`, (kernels, make) => {
         const a = make.wholeMatrix(rows, cols);
         const x = make.whole(transpose ? rows : cols);
@@ -146,7 +146,15 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
         return [out];
       }),
     ),
-  ),
+    exact(`${rows} x ${cols}, a vector of f64 whatever the matrix is of`, (kernels, make) => {
+      const a = make.wholeMatrix(rows, cols);
+      // Beyond what f32 can hold: a product or a sum in f32 would differ.
+      const x = Float64Array.from(make.whole(cols), (value) => value * (2 ** 30 + 1));
+      const out = new Float64Array(rows).fill(1);
+      kernels.gemv({ a, x, out, alpha: -2, beta: 3 });
+      return [out];
+    }),
+  ]),
   cholesky: [0, 1, 2, 5, 17, 40].flatMap((n) => [
     rounded(`positive definite ${n} x ${n}`, (kernels, make) => {
       const a = make.positive(n);
@@ -184,6 +192,14 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
       const y = make.changed(length);
       kernels.axpy(-3, make.whole(length), y);
       return [y];
+    }),
+  ),
+  momentumStep: lengths.map((length) =>
+    exact(`${length}`, (kernels, make) => {
+      const [w, velocity, gradient] = [make.changed(length), make.changed(length), make.whole(length)];
+      const step = kernels.momentumStep ?? referenceKernels.momentumStep!;
+      step({ w, velocity, gradient, momentum: 0.5, decay: 0.25, rate: 2 });
+      return [w, velocity];
     }),
   ),
   multiply: lengths.map((length) =>

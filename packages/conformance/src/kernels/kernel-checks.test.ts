@@ -126,6 +126,11 @@ describe("the suite rejects kernels whose", () => {
         }),
       /^axpy/,
     ],
+    [
+      "momentumStep forgets the decay",
+      () => broken({ momentumStep: (spec) => R.momentumStep!({ ...spec, decay: 0 }) }),
+      /^momentumStep/,
+    ],
     ["rowDots forgets beta", () => broken({ rowDots: (a, b, out) => R.rowDots(a, b, out, 0) }), /^rowDots/],
     [
       "affineColumns forgets gamma",

@@ -156,6 +156,14 @@ function ensureRefusals(kernels: Kernels): void {
     ["triangularSolve", "too few right-hand rows", () => kernels.triangularSolve({ l: m(3, 3), b: m(2, 1) })],
     ["dot", "vectors of 2 and 3", () => kernels.dot(v(2), v(3))],
     ["axpy", "vectors of 2 and 3", () => kernels.axpy(1, v(2), v(3))],
+    [
+      "momentumStep",
+      "a gradient too short",
+      () => {
+        const step = kernels.momentumStep ?? referenceKernels.momentumStep!;
+        step({ w: v(3), velocity: v(3), gradient: v(2), momentum: 0.5, decay: 0, rate: 1 });
+      },
+    ],
     ["multiply", "an out too short", () => kernels.multiply(v(3), v(3), v(2))],
     ["scaleRows", "too few scales", () => kernels.scaleRows(m(3, 2), v(2), m(3, 2))],
     ["rowDots", "matrices of two shapes", () => kernels.rowDots(m(2, 3), m(3, 2), v(2), 0)],

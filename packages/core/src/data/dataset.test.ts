@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { matrix } from "../problem/matrix.ts";
 import { arrayDataset, batches, inputRows, labelsOf, subset, tensorDataset } from "./dataset.ts";
+import { keptInMemory } from "./kept-in-memory.ts";
 
 const inputs = matrix(3, 2, Float32Array.of(1, 2, 3, 4, 5, 6));
 
@@ -59,6 +60,24 @@ describe("tensorDataset", () => {
     const mixed = await data.batch(Uint32Array.of(2, 0));
     expect(mixed.inputs["tokens"]).toEqual({ shape: [2, 2], data: BigInt64Array.of(5n, 6n, 1n, 2n) });
     expect(mixed.inputs["mask"]!.data).toEqual(Uint8Array.of(1, 1, 1, 1));
+  });
+
+  test("gathers inputs in f32 where there is room for them, through subsets and what is kept in memory", async () => {
+    const whole = tensorDataset({
+      inputs: { x: { shape: [3, 2], data: Float32Array.of(1, 2, 3, 4, 5, 6) } },
+      targets: { y: { shape: [3], data: Float32Array.of(1, 2, 3) } },
+    });
+    for (const data of [whole, subset(whole, Uint32Array.of(0, 1, 2)), keptInMemory(whole)]) {
+      const given: Float32Array[] = [];
+      const room = (length: number): Float32Array => {
+        given.push(new Float32Array(length));
+        return given.at(-1)!;
+      };
+      const { inputs, targets } = await data.batch(Uint32Array.of(2, 0), room);
+      expect(given).toEqual([Float32Array.of(5, 6, 1, 2)]);
+      expect(inputs["x"]!.data).toBe(given[0]);
+      expect(targets!["y"]!.data).toEqual(Float32Array.of(3, 1));
+    }
   });
 
   test("refuses tensors of different numbers of examples", () => {

@@ -20,6 +20,9 @@ export interface Batch {
   readonly targets?: Tensors;
 }
 
+/** A place of so many numbers for the inputs of a batch in f32, for example in a backend's memory, so that nothing is copied there afterwards. */
+export type BatchRoom = (length: number) => Float32Array;
+
 /** Examples with random access: tensors of any shape and type, with or without targets. */
 export interface Dataset {
   /** For messages and reports, for example "mnist train". */
@@ -29,8 +32,12 @@ export interface Dataset {
   readonly inputs: readonly TensorSpec[];
   /** Absent: nothing is known but the inputs. */
   readonly targets?: readonly TensorSpec[];
-  /** The examples at the given indices (each below `size`; repeats allowed), in that order. */
-  batch(indices: Uint32Array): Batch | Promise<Batch>;
+  /**
+   * The examples at the given indices (each below `size`; repeats allowed), in that order.
+   *
+   * @param room - where inputs in f32 that are gathered or made for the batch may be written; a dataset may do without
+   */
+  batch(indices: Uint32Array, room?: BatchRoom): Batch | Promise<Batch>;
 }
 
 /** What a dataset of one input calls it. */
@@ -145,9 +152,9 @@ export function tensorDataset(spec: {
     size,
     inputs: specs(inputs),
     ...(targets ? { targets: specs(targets) } : {}),
-    batch: (indices) => ({
+    batch: (indices, room) => ({
       size: indices.length,
-      inputs: takeAllExamples(inputs, indices),
+      inputs: takeAllExamples(inputs, indices, room),
       ...(targets ? { targets: takeAllExamples(targets, indices) } : {}),
     }),
   };
@@ -161,7 +168,11 @@ export function subset(dataset: Dataset, positions: Uint32Array, name: string = 
     size: positions.length,
     inputs,
     ...(targets ? { targets } : {}),
-    batch: (indices) => dataset.batch(Uint32Array.from(indices, (i) => positions[i]!)),
+    batch: (indices, room) =>
+      dataset.batch(
+        indices.map((i) => positions[i]!),
+        room,
+      ),
   };
 }
 
@@ -210,9 +221,9 @@ export function batchDataset(dataset: Dataset, { size, inputs, targets }: Batch)
     size,
     inputs: dataset.inputs,
     ...(dataset.targets ? { targets: dataset.targets } : {}),
-    batch: (indices) => ({
+    batch: (indices, room) => ({
       size: indices.length,
-      inputs: takeAllExamples(inputs, indices),
+      inputs: takeAllExamples(inputs, indices, room),
       ...(targets ? { targets: takeAllExamples(targets, indices) } : {}),
     }),
   };
@@ -224,7 +235,7 @@ export function batchDataset(dataset: Dataset, { size, inputs, targets }: Batch)
 export async function* batches(dataset: Dataset, batchSize: number): AsyncGenerator<Batch> {
   for (let start = 0; start < dataset.size; start += batchSize) {
     const size = Math.min(batchSize, dataset.size - start);
-    yield await dataset.batch(Uint32Array.from({ length: size }, (_, i) => start + i));
+    yield await dataset.batch(new Uint32Array(size).map((_, i) => start + i));
   }
 }
 

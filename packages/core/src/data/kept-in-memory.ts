@@ -16,12 +16,12 @@ export function keptInMemory(dataset: Dataset): Dataset {
   if (numbers * size * bytesOfNumber > mostBytes) return dataset;
   let whole: Promise<Dataset> | undefined;
   const load = async (): Promise<Dataset> =>
-    batchDataset(dataset, await dataset.batch(Uint32Array.from({ length: size }, (_, i) => i)));
+    batchDataset(dataset, await dataset.batch(new Uint32Array(size).map((_, i) => i)));
   return {
     ...dataset,
-    async batch(indices) {
+    async batch(indices, room) {
       whole ??= load();
-      return (await whole).batch(indices);
+      return (await whole).batch(indices, room);
     },
   };
 }

@@ -39,6 +39,21 @@ export interface LayerOffset {
   readonly statistics?: { readonly mean: string; readonly variance: string };
 }
 
+/** Some rows of inputs [some, cols]. */
+export interface InputChunk extends Mat {
+  /** Of the first chunk of a pass over examples: the place of the first of them among those asked for. Absent of all chunks: passes are not told apart. */
+  readonly first?: number;
+}
+
+/** The chunks of one pass, the first of which says where it begins. */
+export function* passChunks(chunks: Iterable<Mat>, start: number): Generator<InputChunk> {
+  let isFirst = true;
+  for (const chunk of chunks) {
+    yield isFirst ? { ...chunk, first: start } : chunk;
+    isFirst = false;
+  }
+}
+
 /** What one layer sees, or several that see the same. A grouped convolution has one entry a group. */
 export interface LayerInputs {
   /** Whose inputs these are. */
@@ -51,7 +66,7 @@ export interface LayerInputs {
    * The inputs [some, cols] in canonical order, a row a position of an example: a convolution's windows (channel, kernel row, kernel
    * column). A chunk is valid until the next one is asked for.
    */
-  readonly chunks: AsyncIterable<Mat>;
+  readonly chunks: AsyncIterable<InputChunk>;
 }
 
 /**

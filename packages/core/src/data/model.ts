@@ -3,7 +3,7 @@
 import type { Mat, Vec } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import type { Evaluation } from "../task/evaluate.ts";
-import type { Task } from "../task/task.ts";
+import type { LossSum, Task } from "../task/task.ts";
 import type { Batch, Dataset } from "./dataset.ts";
 import type { LayerInputs, LayerInputsRequest } from "./layer-inputs.ts";
 import type { FloatTensors, TensorSpec, Tensors } from "./tensor.ts";
@@ -62,6 +62,8 @@ export interface GradientRows {
   readonly blocks: readonly GradientBlock[];
   /** Mean loss of what counts in the examples. */
   readonly loss: number;
+  /** That loss by pass, in order: of a model that says what its passes take (`passExamples`). */
+  readonly sums?: readonly LossSum[];
 }
 
 /** A gradient over many examples, flattened in the requested order. */
@@ -224,6 +226,11 @@ export interface Model {
   /** Its outputs [batch.size, ...] by name; the caller's to keep. @param options.task - who will read them; default: scores are read */
   run?(batch: Batch, ctx: RunContext, options?: { readonly task?: Task }): Promise<FloatTensors>;
   gradientRows?(request: GradientRequest, ctx: RunContext): Promise<GradientRows>;
+  /**
+   * Examples that `gradientRows` (which say their `batch` and task) or `layerInputs` take in one pass over such data. Examples may be taken in shares of whole
+   * passes, wherever, and each pass gives the same bytes. Absent or undefined: they may not.
+   */
+  passExamples?(data: Dataset, options?: Partial<Pick<GradientRequest, "batch" | "task">>): Promise<number | undefined>;
   /** @param request.task - who will read the outputs; default: scores are read */
   linearize?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<Linearization>;
   meanGradient?(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient>;

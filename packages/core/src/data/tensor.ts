@@ -77,10 +77,15 @@ export function asTensor(mat: Mat, shape: readonly number[] = [mat.rows, mat.col
   return { shape, data: mat.data };
 }
 
-/** The examples [m] of a tensor [n, ...] at the given indices, each below n: a view when they are consecutive, else a copy. */
+/**
+ * The examples [m] of a tensor [n, ...] at the given indices, each below n: a view when they are consecutive, else a copy.
+ *
+ * @param room - where a copy in f32 goes; default: a new array
+ */
 export function takeExamples<Data extends TypedArray>(
   { shape, data }: Tensor<Data>,
   indices: Uint32Array,
+  room?: (length: number) => Float32Array,
 ): Tensor<Data> {
   const [, ...rest] = shape;
   const size = sizeOfShape(rest);
@@ -91,7 +96,8 @@ export function takeExamples<Data extends TypedArray>(
     return { shape: taken, data: data.subarray(first * size, (first + indices.length) * size) as Data };
   }
   const out = data.slice(0, 0).constructor as new (length: number) => Data;
-  const copy = new out(indices.length * size);
+  const length = indices.length * size;
+  const copy = room && data instanceof Float32Array ? (room(length) as typeof data) : new out(length);
   for (let i = 0; i < indices.length; i++) {
     const start = indices[i]! * size;
     copy.set(data.subarray(start, start + size) as never, i * size);
@@ -100,8 +106,12 @@ export function takeExamples<Data extends TypedArray>(
 }
 
 /** {@link takeExamples} of every tensor. */
-export function takeAllExamples(tensors: Tensors, indices: Uint32Array): Tensors {
-  return mapTensors(tensors, (tensor) => takeExamples(tensor, indices));
+export function takeAllExamples(
+  tensors: Tensors,
+  indices: Uint32Array,
+  room?: (length: number) => Float32Array,
+): Tensors {
+  return mapTensors(tensors, (tensor) => takeExamples(tensor, indices, room));
 }
 
 /** Every tensor changed, under its name. */

@@ -271,6 +271,18 @@ export interface AffineColumnsSpec {
   readonly out: Mat;
 }
 
+/** Gradient descent with momentum: velocity = momentum velocity + (gradient + decay w), then w -= rate velocity. Four vectors of one length and dtype. */
+export interface MomentumStepSpec {
+  /** In place. */
+  readonly w: Vec;
+  /** In place. */
+  readonly velocity: Vec;
+  readonly gradient: Vec;
+  readonly momentum: number;
+  readonly decay: number;
+  readonly rate: number;
+}
+
 /** The synchronous kernels of one backend. */
 export interface Kernels {
   /** For example "reference", "wasm-simd" or "wasm-relaxed-simd". Results may differ between names by rounding only. */
@@ -285,6 +297,7 @@ export interface Kernels {
 
   gemm(spec: GemmSpec): void;
   gram(spec: GramSpec): void;
+  /** Without `transpose` x and out may be f64 over an f32 matrix: products and sums are then in f64, and no copy of the matrix is made. */
   gemv(spec: GemvSpec): void;
 
   /** In place: the lower triangle of `a` [n, n] becomes L with L L' = a (only the lower triangle is read), the upper becomes 0. Returns -1, or the first pivot that is not positive (a then is half-factored). */
@@ -340,6 +353,9 @@ export interface Kernels {
   /** The bytes of as many calls of gemm. */
   gemmEach?(spec: GemmEachSpec): void;
   softmax?(spec: SoftmaxSpec): void;
+
+  /** Computed in f64 and rounded where it is stored, without fused operations: the same bytes on every backend. What leaves it out has loops in TypeScript. */
+  momentumStep?(spec: MomentumStepSpec): void;
 
   /** The indices of the k largest scores in ascending index order; ties go to the lower index; NaN counts as -Infinity. 0 <= k <= length. */
   largest(scores: Vec, k: number): Uint32Array;

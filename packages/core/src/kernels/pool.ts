@@ -1,6 +1,7 @@
 /** Vectors of kernel memory that are used again: a fresh one is zeroed first, which costs as much as writing it. */
 import type { Dtype, Vec } from "../problem/matrix.ts";
 import type { Kernels } from "./kernels.ts";
+import { plainView } from "./plain-view.ts";
 
 /** Vectors by length. What is taken holds whatever it held. */
 export interface Pool {
@@ -25,11 +26,8 @@ export function createPool(kernels: Kernels, dtype: Dtype): Pool {
       if (known) return known;
       const vector = kernels.alloc(length, dtype);
       all.add(vector);
-      // A view of the plain class: loops that meet arrays of several classes are many times slower. `all` keeps the memory alive.
-      const { buffer, byteOffset } = vector;
-      return dtype === "f64"
-        ? new Float64Array(buffer, byteOffset, length)
-        : new Float32Array(buffer, byteOffset, length);
+      // `all` keeps the memory alive.
+      return plainView(vector);
     },
     give(vector) {
       const list = free.get(vector.length);

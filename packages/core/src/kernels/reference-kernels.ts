@@ -33,6 +33,7 @@ import type {
   TriangularSolveSpec,
 } from "./kernels.ts";
 import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
+import { momentumStep } from "./reference-momentum.ts";
 import { panelProducts, sparseTimes } from "./reference-sparse.ts";
 import { sparseConvolve, sparseConvolveBack, sparseGradients } from "./reference-sparse-convolution.ts";
 import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
@@ -73,6 +74,7 @@ export const referenceKernels: Kernels = {
   convolveBack,
   convolutionGradients,
   gatherColumns,
+  momentumStep,
   sparseTimes,
   sparseConvolve,
   sparseConvolveBack,

@@ -20,7 +20,9 @@ export function hasColumnGram(view: FactorView | undefined): boolean {
 
 /** start, ..., end - 1 */
 export function indices(start: number, end: number): Uint32Array {
-  return Uint32Array.from({ length: end - start }, (_, i) => start + i);
+  const run = new Uint32Array(Math.max(0, end - start));
+  for (let i = 0; i < run.length; i++) run[i] = start + i;
+  return run;
 }
 
 /** Columns gathered at a time. */

@@ -26,11 +26,11 @@ export { type CgResult, type CgStatus, type CgSystem, conjugateGradients } from 
 export { flattenRows, overRows, selectOverRows, updateOverRows } from "./flatten-rows.ts";
 export { gemmSpeedUp } from "./gemm-speed-up.ts";
 export { gramCurvature } from "./gram-curvature.ts";
+export { pick } from "./pick.ts";
 export {
   gradientAt,
   modelOver,
   type Point,
-  pick,
   pointAt,
   prunedModel,
   type QuadraticModel,

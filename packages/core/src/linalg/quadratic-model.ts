@@ -8,6 +8,7 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { FactorView } from "../problem/curvature.ts";
 import { type Dtype, dtypeOf, type Mat, type Vec, zeros } from "../problem/matrix.ts";
 import type { Problem } from "../problem/problem.ts";
+import { pick } from "./pick.ts";
 import { residentView, restrictView } from "./restrict-view.ts";
 
 /** A quadratic model of the loss around w0: its curvature as a factor view, in the dtype of w0. */
@@ -182,13 +183,6 @@ export async function gradientAt(model: QuadraticModel, { d, residual }: Point, 
   const { scale, damping, gradient } = model;
   await model.transposeTimes(residual, out);
   for (let j = 0; j < out.length; j++) out[j] = scale * out[j]! + damping * d[j]! + (gradient ? gradient[j]! : 0);
-}
-
-/** values[support], in the dtype of the values. */
-export function pick(values: Vec, support: Uint32Array): Vec {
-  const out = zeros(support.length, dtypeOf(values));
-  for (let s = 0; s < support.length; s++) out[s] = values[support[s]!]!;
-  return out;
 }
 
 function inDtype(values: Vec, dtype: Dtype): Vec {

@@ -3,6 +3,7 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { FactorView } from "../problem/curvature.ts";
 import { dtypeOf, type Mat, matrix, type Vec, zeros } from "../problem/matrix.ts";
 import { addRowGram, type ColumnView, hasColumns, indices } from "./column-grams.ts";
+import { pick } from "./pick.ts";
 
 /** A view over some columns, and what was set up for it. */
 export type RestrictedView<V extends FactorView = FactorView> = V & { release(): void };
@@ -53,7 +54,7 @@ export async function residentView(view: FactorView, kernels: Kernels): Promise<
 
 /**
  * The view over G[:, support]. Products in the dtype of the rows run on whichever is cheapest: the columns of G, gathered at the
- * first product (n |S| numbers), the view's own way, or all of G; in another dtype on all of G. The row Gram is summed over the
+ * first product (n |S| numbers), the view's own way, or all of G; those with G' in another dtype on all of G. The row Gram is summed over the
  * columns, n^2 |S| / 2 multiply-adds. Release it.
  *
  * @param support - S, ascending
@@ -79,8 +80,7 @@ export function restrictView(view: FactorView, support: Uint32Array, kernels: Ke
     dtype,
     columnNormsSquared() {
       if (!norms) {
-        const all = view.columnNormsSquared();
-        norms = Float64Array.from(support, (j) => all[j]!);
+        norms = pick(view.columnNormsSquared(), support);
       }
       return norms;
     },
@@ -186,6 +186,7 @@ function gatheredProducts(
     return gathering;
   };
   const inRows = (x: Vec, out: Vec): boolean => dtypeOf(x) === dtype && dtypeOf(out) === dtype;
+  const inDoubles = (x: Vec, out: Vec): boolean => dtypeOf(x) === "f64" && dtypeOf(out) === "f64";
   return {
     productCost: rows * cols,
     gather,
@@ -197,7 +198,7 @@ function gatheredProducts(
       );
     },
     async times(x, out) {
-      if (!inRows(x, out)) return scattered.times(x, out);
+      if (!inRows(x, out) && !inDoubles(x, out)) return scattered.times(x, out);
       kernels.gemv({ a: await gather(), x, out });
     },
     async transposeTimes(u, out) {

@@ -1,9 +1,10 @@
 import type { Kernels } from "../kernels/kernels.ts";
+import { plainView } from "../kernels/plain-view.ts";
 import type { Dtype, Vec } from "../problem/matrix.ts";
 
 /**
- * Runs `work` with an allocator of kernel memory, `alloc(length, dtype)`, whose zero-filled vectors are freed afterwards, also
- * when it throws: the garbage collector does not see how full that memory is, so a forgotten matrix would stay for long.
+ * Runs `work` with an allocator of kernel memory, `alloc(length, dtype)`, whose zero-filled vectors (views of the plain classes, fast
+ * in loops) are freed afterwards, also when it throws: the garbage collector does not see how full that memory is, so a forgotten matrix would stay for long.
  *
  * @returns what `work` returns; it must not be one of the vectors, or a view of one
  * @example
@@ -22,7 +23,7 @@ export async function withScratch<T>(
     return await work((length, dtype) => {
       const vector = kernels.alloc(length, dtype);
       owned.push(vector);
-      return vector;
+      return plainView(vector);
     });
   } finally {
     for (const vector of owned) kernels.free(vector);

@@ -7,6 +7,8 @@
  * Weight decay applies to weights, not to biases or normalisation. A masked parameter's step visits its kept weights only:
  * the others stay 0 with all that is remembered of them, and a mask makes a step no slower.
  */
+import type { Kernels } from "../kernels/kernels.ts";
+import { momentumStep } from "../kernels/reference-momentum.ts";
 import type { Mat, Vec } from "../problem/matrix.ts";
 
 /** Which steps to take. */
@@ -29,11 +31,12 @@ export type OptimizerSpec =
 /** What an optimizer remembers of each parameter: "velocity" for sgd; "mean" and "square" for adam. */
 export type OptimizerMemory = ReadonlyMap<string, ReadonlyMap<string, Mat>>;
 
-/** Empty memory for the given parameters. */
+/** Empty memory for the given parameters. @param room - a vector of the length and dtype of a parameter; default: a new one */
 export function createMoments(
   spec: OptimizerSpec,
   weights: ReadonlyMap<string, Mat>,
   names: readonly string[],
+  room: (w: Mat) => Vec = ({ data }) => data.slice(),
 ): OptimizerMemory {
   const kinds = spec.kind === "sgd" ? ["velocity"] : ["mean", "square"];
   return new Map(
@@ -42,7 +45,7 @@ export function createMoments(
       new Map(
         names.map((name) => {
           const w = weights.get(name)!;
-          return [name, { ...w, data: w.data.slice().fill(0) }];
+          return [name, { ...w, data: room(w).fill(0) }];
         }),
       ),
     ]),
@@ -62,6 +65,8 @@ export interface ParamStep {
   readonly decay: number;
   /** Places of the weights that move; undefined: all of them. */
   readonly kept: Uint32Array | undefined;
+  /** What takes plain steps; default: loops in TypeScript, to the same bytes. */
+  readonly kernels?: Kernels;
 }
 
 /** Moves one parameter. */
@@ -75,8 +80,8 @@ function sgdStep(spec: Extract<OptimizerSpec, { kind: "sgd" }>, call: ParamStep)
   const [w, v, g] = [call.w.data, call.moments.get("velocity")!.get(call.name)!.data, call.g.data];
   const { rate, decay, kept } = call;
   if (!kept && !nesterov) {
-    accumulate(v, { w, g, momentum, decay });
-    descend(w, v, rate);
+    const step = call.kernels?.momentumStep ?? momentumStep;
+    step({ w, velocity: v, gradient: g, momentum, decay, rate });
     return;
   }
   const count = kept?.length ?? w.length;
@@ -87,16 +92,6 @@ function sgdStep(spec: Extract<OptimizerSpec, { kind: "sgd" }>, call: ParamStep)
     v[i] = momentum * v[i]! + slope;
     w[i] = w[i]! - rate * (nesterov ? slope + momentum * v[i]! : v[i]!);
   }
-}
-
-// The plain step of all weights, in two loops that write to one array each: where one loop writes to both, some processors
-// take a load for that of what was just stored, and a step takes two to five times as long. The bytes are the same.
-function accumulate(v: Vec, { w, g, momentum, decay }: { w: Vec; g: Vec; momentum: number; decay: number }): void {
-  for (let i = 0; i < v.length; i++) v[i] = momentum * v[i]! + (g[i]! + decay * w[i]!);
-}
-
-function descend(w: Vec, v: Vec, rate: number): void {
-  for (let i = 0; i < w.length; i++) w[i] = w[i]! - rate * v[i]!;
 }
 
 function adamStep(spec: Exclude<OptimizerSpec, { kind: "sgd" }>, call: ParamStep): void {

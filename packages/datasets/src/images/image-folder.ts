@@ -173,7 +173,7 @@ function imageDataset(spec: {
     size: images.length,
     inputs: [{ name: inputName, shape: inputShape, dtype: "f32" }],
     ...(targets ? { targets: [targetSpec(targets)] } : {}),
-    async batch(indices) {
+    async batch(indices, room) {
       values ??= new Uint8Array(images.length * features);
       raw ??= rawDataset({
         ...{ name, values, inputShape, isChannelsLast, normalisation },
@@ -186,7 +186,7 @@ function imageDataset(spec: {
         await decodeInto(values.subarray(index * features, (index + 1) * features), { ...spec, image });
         isDecoded[index] = 1;
       }
-      return raw.batch(indices);
+      return raw.batch(indices, room);
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import {
   type Batch,
+  type BatchRoom,
   type Dataset,
   inputName,
   labelName,
@@ -58,8 +59,8 @@ export function rawDataset(examples: RawExamples): Dataset {
 
   const whole = targets && { shape: [size, ...targets.shape], data: targets.data };
 
-  function batch(indices: Uint32Array): Batch {
-    const data = new Float32Array(indices.length * features);
+  function batch(indices: Uint32Array, room?: BatchRoom): Batch {
+    const data = room?.(indices.length * features) ?? new Float32Array(indices.length * features);
     for (let i = 0; i < indices.length; i++) {
       const index = indices[i]!;
       if (index >= size) throw new RangeError(`${name} has ${size} examples and no example ${index}`);

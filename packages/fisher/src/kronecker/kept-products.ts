@@ -3,7 +3,7 @@
  * has fewer outputs than inputs, then of Y A only the entries that are kept, each a scalar product of a row of Y and a row of A. With a share s
  * of the weights kept that is out in (out + s in) multiply-adds, where the whole product takes out in (out + in).
  */
-import { type Kernels, type Mat, matrix, panelWidth, type SparsePattern, type Vec } from "@secateur/core";
+import { type Kernels, type Mat, matrix, panelWidth, plainView, type SparsePattern, type Vec } from "@secateur/core";
 
 /** One block: A and B f32, symmetric, in kernel memory. */
 export interface KeptBlock {
@@ -53,26 +53,26 @@ export function keptProducts(
   const padded = paddedTo(inputs);
   const count = padded / panelWidth;
   const pattern = patternOf(places, { rows: outputs, cols: inputs });
-  const X = matrix(padded, outputs, kernels.alloc(padded * outputs, "f32"));
-  const Y = matrix(padded, outputs, kernels.alloc(padded * outputs, "f32"));
-  const deltas = kernels.alloc(padded * outputs, "f32");
-  const products = kernels.alloc(places.length, "f32");
+  const owned = [padded * outputs, padded * outputs, padded * outputs, places.length].map((size) =>
+    kernels.alloc(size, "f32"),
+  );
+  const [x, y, deltas, products] = owned.map(plainView) as [Vec, Vec, Vec, Vec];
+  const [X, Y] = [matrix(padded, outputs, x), matrix(padded, outputs, y)];
   // X' [in, out]: where the entries go.
   const targets = places.map((place) => (place % inputs) * outputs + Math.floor(place / inputs));
-  X.data.fill(0);
   const one = { height: 1, width: 1, groups: 1, kernel: [1, 1], stride: 1, padding: 0, dilation: 1 } as const;
   const shape = { ...one, batch: count, channels: inputs, outputs };
   return {
     cost: { dense: padded * outputs ** 2, sparse: places.length * padded },
-    multiply(x, out) {
-      for (let e = 0; e < targets.length; e++) X.data[targets[e]!] = x[e]!;
+    multiply(values, out) {
+      for (let e = 0; e < targets.length; e++) x[targets[e]!] = values[e]!;
       kernels.gemm({ a: X, b: B, out: Y });
       kernels.transposeBlocks(Y.data, { count, rows: panelWidth, cols: outputs }, deltas);
       kernels.sparseGradients!({ shape, pattern, images: panels, deltas, out: products });
       out.set(products);
     },
     release() {
-      for (const vector of [X.data, Y.data, deltas, products]) kernels.free(vector);
+      for (const vector of owned) kernels.free(vector);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** A Kronecker-factored curvature over some weights: with G'G only these are multiplied and only these come out. */
 import { type FactorView, type Kernels, type Vec, zeros } from "@secateur/core";
-import { gemmSpeedUp } from "@secateur/core/linalg";
+import { gemmSpeedUp, pick } from "@secateur/core/linalg";
 import { columnPanels, keptProducts } from "./kept-products.ts";
 import { type Block, costOf, multiply, writeColumnGram } from "./kronecker-block.ts";
 
@@ -60,8 +60,7 @@ export function restrictedView(
         out,
       ),
     columnNormsSquared() {
-      const all = view.columnNormsSquared();
-      return Float64Array.from(support, (j) => all[j]!);
+      return pick(view.columnNormsSquared(), support);
     },
     release() {
       for (const { products } of parts) products?.release();

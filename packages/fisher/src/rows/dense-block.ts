@@ -13,9 +13,7 @@ export function denseBlock(rows: Mat, kernels: Kernels): RowBlock {
     size: rows.cols,
     productCost: rows.data.length,
     addTimes(x, out) {
-      for (const { tile, start } of rowTiles(rows, { dtype: dtypeOf(x), kernels })) {
-        kernels.gemv({ a: tile, x, out: out.subarray(start, start + tile.rows), beta: 1 });
-      }
+      kernels.gemv({ a: rows, x, out, beta: 1 });
     },
     transposeTimes(u, out) {
       for (const { tile, start } of rowTiles(rows, { dtype: dtypeOf(u), kernels })) {

@@ -40,10 +40,13 @@ export async function gradientRows(
   const rows = examples.length / batch;
   const collector = collectRows({ params, rows, batch }, ctx);
   const size = await rowPassSize(state, request.data, batch);
-  const { loss } = await eachPass(state, { ...request, group: batch, size }, ctx, ({ start, count, fed, plan }, pool) =>
-    collector.sinkAt({ start, fed, count, plan, pool }),
+  const { loss, sums } = await eachPass(
+    state,
+    { ...request, group: batch, size },
+    ctx,
+    ({ start, count, fed, plan }, pool) => collector.sinkAt({ start, fed, count, plan, pool }),
   );
-  return { rows, blocks: collector.blocks(), loss };
+  return { rows, blocks: collector.blocks(), loss, sums };
 }
 
 /**
@@ -66,10 +69,10 @@ export async function meanGradient(
   const ofBiases = vectors(biases.map(([param, { live }]) => [param, live]));
   const alpha = 1 / request.examples.length;
   const size = await passSize(state, request.data);
-  const mean = await eachPass(state, { ...request, group: 1, size }, ctx, (_pass, pool) =>
+  const { loss, count } = await eachPass(state, { ...request, group: 1, size }, ctx, (_pass, pool) =>
     sumSink(sums, { alpha, pool, biases: ofBiases }),
   );
-  return { gradient: joined([...sums.values(), ...ofBiases.values()], state.dtype), ...mean };
+  return { gradient: joined([...sums.values(), ...ofBiases.values()], state.dtype), loss, count };
 }
 
 /** Vectors one after the other. */
@@ -92,21 +95,23 @@ async function eachPass(
   request: { data: Dataset; examples: Uint32Array; task: Task; group: number; size: number },
   ctx: RunContext,
   sinkAt: (pass: Pass, pool: Pool) => WeightSink,
-): Promise<{ loss: number; count: number }> {
+): Promise<{ loss: number; count: number; sums: readonly LossSum[] }> {
   const { data, examples, task, group, size } = request;
   if (size % group !== 0 && group % size !== 0)
     throw unevenRows(`${state.name}, which takes ${size} examples at a time`, size, group);
   return await withPool(ctx.kernels, state.dtype, async (pool) => {
     let [sum, count] = [0, 0];
+    const sums: LossSum[] = [];
     for await (const pass of passesOf(state, { data, examples, size }, ctx)) {
       const tape = recordGraph({ ...pass, pool });
       const { loss, deltas } = lossOf(state, pass, { task, tape, pool, examples });
       tape.backward(deltas, sinkAt(pass, pool));
       tape.release();
+      sums.push(loss);
       sum += loss.sum;
       count += loss.count;
     }
-    return { loss: sum / count, count };
+    return { loss: sum / count, count, sums };
   });
 }
 

@@ -41,7 +41,7 @@ import { type GraphState, guessedShapes, type OpenGraphSpec, type OutputEnding, 
 import { layerInputs } from "./layer-inputs.ts";
 import { layerMoments } from "./layer-moments.ts";
 import { linearize } from "./linearize.ts";
-import { outputsOf, type Pass, passOf, passSize } from "./passes.ts";
+import { outputsOf, type Pass, passOf, passSize, rowPassSize } from "./passes.ts";
 
 /** A graph under pruning. A graph with unknown operators has weights and nothing else: none of the optional methods. */
 export interface GraphModel extends Model {
@@ -55,6 +55,8 @@ export interface GraphModel extends Model {
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The axis that counts examples in the graph, of inputs and outputs where it is not the first; in data and results they come first. */
   readonly exampleAxes: ReadonlyMap<string, number>;
+  /** Names of the statistics of normalisations, which are read and written as parameters are. */
+  readonly statistics: readonly string[];
   /** Names of the weights in the order in which the graph uses them. */
   readonly order: readonly string[];
   /** Statistics of batch normalisations as they are now, by name. */
@@ -111,6 +113,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     exampleAxes: state.axes,
     keptDense: state.dense,
     unknownOperators: state.unknown,
+    statistics: state.norms.flatMap((norm) => Object.values(statisticNames(norm))),
     order: orderOfUse(spec.graph, [...state.params.values()]),
     convolutions: [...state.params.values()].flatMap(({ name, uses }) =>
       uses.some(({ op }) => op.startsWith("Conv")) ? [name] : [],
@@ -244,6 +247,15 @@ function capabilities(state: GraphState, find: (name: string) => GraphParam) {
       throwIfAborted(ctx.signal);
       const task = taskFor(request);
       return await gradientRows(state.readBy(task), { ...request, task }, chosen(request.params, ctx));
+    },
+    async passExamples(
+      data: Dataset,
+      { batch, task }: Partial<Pick<GradientRequest, "batch" | "task">> = {},
+    ): Promise<number | undefined> {
+      // Of a fixed number a short pass is fed copies, which shares would have more of.
+      if (state.fixedBatch !== undefined) return undefined;
+      if (batch === undefined) return await passSize(state, data);
+      return await rowPassSize(state.readBy(taskFor({ data, ...(task ? { task } : {}) })), data, batch);
     },
     async meanGradient(request: Omit<GradientRequest, "batch">, ctx: RunContext): Promise<MeanGradient> {
       throwIfAborted(ctx.signal);

@@ -5,10 +5,12 @@
  */
 import {
   createPool,
+  type InputChunk,
   type LayerInputs,
   type LayerInputsRequest,
   type Mat,
   type Pool,
+  passChunks,
   type RunContext,
   throwIfAborted,
   type Vec,
@@ -161,7 +163,7 @@ interface Turn {
   readonly index: number;
 }
 
-async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
+async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<InputChunk> {
   const { state, request, ctx, pool, size, isWaiting, walks } = call;
   const { examples } = request;
   for (let start = 0, b = 0; start < examples.length; start += size, b++) {
@@ -169,7 +171,7 @@ async function* chunksOf(call: Call, turn: Turn): AsyncGenerator<Mat> {
     const walk = walks[b] ?? (await startWalk(call, indices, start));
     if (isWaiting) walks[b] = walk;
     const isOnce = stepsWith(walk.plan, turn.param.name).length === 1;
-    yield* inputsOf(walk, { state, turn, pool, indices });
+    yield* passChunks(inputsOf(walk, { state, turn, pool, indices }), start);
     // Whose weight is used again and again has gone on with the weight as it was, and begins anew.
     if (!isWaiting || !isOnce) {
       dropTaken(walk, pool);

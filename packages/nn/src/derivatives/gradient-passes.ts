@@ -44,19 +44,21 @@ export async function eachPass(
   request: Pick<GradientRequest, "data" | "examples" | "task"> & { group: number },
   ctx: RunContext,
   sinkAt: (start: number) => GradientSink,
-): Promise<{ loss: number; count: number }> {
+): Promise<{ loss: number; count: number; sums: readonly LossSum[] }> {
   const { examples, group } = request;
   const size = passSize(model.spec, group);
   return await withPool(ctx.kernels, dtypeOfWeights(model.weights), async (pool) => {
     let [total, count] = [0, 0];
+    const sums: LossSum[] = [];
     for (let start = 0; start < examples.length; start += size) {
       const end = Math.min(start + size, examples.length);
       const loss = await onePass(model, { ...request, start, end, sink: sinkAt(start), pool });
+      sums.push(loss);
       total += loss.sum;
       count += loss.count;
       await ctx.tick({ task: "gradients", done: end, total: examples.length });
     }
-    return { loss: total / count, count };
+    return { loss: total / count, count, sums };
   });
 }
 

@@ -53,7 +53,7 @@ export async function gradientRows(model: Model, request: GradientRequest, ctx: 
     stored.set(param, matrix(rows, data.length, ctx.kernels.alloc(rows * data.length, dtypeOf(data))));
   }
   const factors = new Map<string, { delta: Mat; input: Mat }>();
-  const { loss } = await eachPass(model, { ...request, group: batch }, ctx, (start): GradientSink => {
+  const { loss, sums } = await eachPass(model, { ...request, group: batch }, ctx, (start): GradientSink => {
     return {
       group: batch,
       place(param, segment) {
@@ -77,7 +77,7 @@ export async function gradientRows(model: Model, request: GradientRequest, ctx: 
     const { delta, input } = factors.get(owner.layer.name)!;
     return { kind: "factored", param, group: batch, delta, input: owner.isBias ? onesLike(delta) : input };
   });
-  return { rows, blocks, loss };
+  return { rows, blocks, loss, sums };
 }
 
 function keepFactors(spec: {

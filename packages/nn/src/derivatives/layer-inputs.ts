@@ -4,11 +4,13 @@
  * however many layers are asked for. Where the values of all examples are too many to wait, each layer begins at the input again.
  */
 import {
+  type InputChunk,
   inputRows,
   type LayerInputs,
   type LayerInputsRequest,
   type LayerRows,
   type Mat,
+  passChunks,
   type RunContext,
   windowsShape,
 } from "@secateur/core";
@@ -98,7 +100,7 @@ interface ChunksCall {
   readonly isWaiting: boolean;
 }
 
-async function* chunksOf(call: ChunksCall, ctx: RunContext): AsyncGenerator<Mat> {
+async function* chunksOf(call: ChunksCall, ctx: RunContext): AsyncGenerator<InputChunk> {
   const { model, request, weights, pool, node, group, waiting, isWaiting } = call;
   const layer = node.layer as WeightLayer;
   const { data, examples } = request;
@@ -113,7 +115,8 @@ async function* chunksOf(call: ChunksCall, ctx: RunContext): AsyncGenerator<Mat>
       const example = indices[Math.floor(bad / values.cols)]!;
       throw notFiniteInput({ network: model.spec.name, layer: layer.name, example });
     }
-    yield* layer.kind === "dense" ? [values] : windowsOf({ images: values, node, conv: layer, group, pool });
+    const chunks = layer.kind === "dense" ? [values] : windowsOf({ images: values, node, conv: layer, group, pool });
+    yield* passChunks(chunks, start);
     if (!isWaiting) walk.release();
     await ctx.tick({ task: "inputs", done: start + indices.length, total: examples.length });
   }

@@ -171,7 +171,8 @@ function compacted(state: Linearized, columns: Uint32Array): { inner: Linearized
     const sparse = sparseWeights({ ...size, start: weightStart, columns, panels }, kernels);
     if (sparse) return { ...layer, dense: { ...layer.dense, sparse } };
     const looked = new Uint8Array(spec.in);
-    for (const j of columns) {
+    for (let s = 0; s < columns.length; s++) {
+      const j = columns[s]!;
       if (j >= weightStart && j < weightStart + spec.in * spec.out) looked[(j - weightStart) % spec.in] = 1;
     }
     const used = Uint32Array.from({ length: spec.in }, (_, i) => i).filter((i) => looked[i] === 1);

@@ -29,12 +29,8 @@ export function inputPanels(input: Mat, kernels: Kernels): InputPanels {
   const dtype = dtypeOf(input.data);
   let panels: Vec | undefined;
   const make = (): Vec => {
-    const size = count * panelWidth * cols;
-    const whole = examples === count * panelWidth ? input.data : kernels.alloc(size, dtype);
-    if (whole !== input.data) whole.set(input.data);
-    const made = kernels.alloc(size, dtype);
-    kernels.transposeBlocks(whole, { count, rows: panelWidth, cols }, made);
-    if (whole !== input.data) kernels.free(whole);
+    const made = kernels.alloc(count * panelWidth * cols, dtype);
+    rowsToPanels(input, made, kernels);
     return made;
   };
   return {
@@ -71,17 +67,40 @@ export function sparseWeights(
 ): SparseWeights | undefined {
   const { examples, inputs, outputs, start, columns, panels } = spec;
   if (!kernels.sparseTimes || !kernels.panelProducts || examples * outputs * inputs < leastWork) return undefined;
-  const places = columns.filter((j) => j >= start && j < start + outputs * inputs);
-  const used = new Set(places.map((j) => (j - start) % inputs)).size;
-  if (places.length > mostKept * outputs * used) return undefined;
+  const first = firstFrom(columns, start);
+  const places = columns.subarray(first, firstFrom(columns, start + outputs * inputs));
+  const looked = new Uint8Array(inputs);
+  const own = new Uint32Array(places.length);
+  for (let e = 0; e < places.length; e++) {
+    own[e] = (places[e]! - start) % inputs;
+    looked[own[e]!] = 1;
+  }
+  if (places.length > mostKept * outputs * sumOf(looked)) return undefined;
   const starts = new Uint32Array(outputs + 1);
   for (const j of places) starts[Math.floor((j - start) / inputs) + 1]! += 1;
   for (let o = 0; o < outputs; o++) starts[o + 1]! += starts[o]!;
   return {
-    pattern: { rows: outputs, cols: inputs, starts, columns: places.map((j) => (j - start) % inputs) },
+    pattern: { rows: outputs, cols: inputs, starts, columns: own },
     places,
     panels,
   };
+}
+
+/** The place of the first of ascending numbers that is not below a bound. */
+function firstFrom(ascending: Uint32Array, bound: number): number {
+  let [from, to] = [0, ascending.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (ascending[middle]! < bound) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+function sumOf(values: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum;
 }
 
 /** y [examples, outputs] = x V', or added to it; V has the entries of the flat vector x at the layer's places. */
@@ -92,18 +111,17 @@ export function sparseForward(
 ): void {
   const { kernels } = pool;
   const { count } = panels;
-  const dtype = dtypeOf(panels.data());
-  const size = count * pattern.rows * panelWidth;
-  const values = zeros(places.length, dtype);
+  const values = zeros(places.length, dtypeOf(panels.data()));
   for (let e = 0; e < places.length; e++) values[e] = x[places[e]!]!;
-  const [product, rows] = [pool.take(size), pool.take(size)];
+  const product = pool.take(count * pattern.rows * panelWidth);
   kernels.sparseTimes!({ pattern, values, count, b: panels.data(), out: product });
-  kernels.transposeBlocks(product, { count, rows: pattern.rows, cols: panelWidth }, rows);
-  const own = rows.subarray(0, y.data.length);
-  if (adds) kernels.axpy(1, own, y.data);
-  else y.data.set(own);
+  if (adds) {
+    const rows = pool.take(y.data.length);
+    panelsToRows(product, { ...y, data: rows }, pool);
+    kernels.axpy(1, rows, y.data);
+    pool.give(rows);
+  } else panelsToRows(product, y, pool);
   pool.give(product);
-  pool.give(rows);
 }
 
 /** The entries of delta'x at the layer's places, written there into the flat vector; the others stay as they are. */
@@ -114,16 +132,41 @@ export function sparseGradients(
 ): void {
   const { kernels } = pool;
   const { count } = panels;
-  const dtype = dtypeOf(panels.data());
-  const size = count * pattern.rows * panelWidth;
-  const [rows, slopes] = [pool.take(size), pool.take(size)];
-  rows.set(delta.data);
-  // The panel of the last example is filled up.
-  rows.fill(0, delta.data.length);
-  kernels.transposeBlocks(rows, { count, rows: panelWidth, cols: pattern.rows }, slopes);
-  const values = zeros(places.length, dtype);
+  const slopes = pool.take(count * pattern.rows * panelWidth);
+  rowsToPanels(delta, slopes, kernels);
+  const values = zeros(places.length, dtypeOf(panels.data()));
   kernels.panelProducts!({ pattern, count, a: slopes, b: panels.data(), out: values });
   for (let e = 0; e < places.length; e++) out[places[e]!] = values[e]!;
-  pool.give(rows);
   pool.give(slopes);
+}
+
+/** Rows [examples, cols] as panels [count, cols, 32]; the last one is filled up with zeros. */
+function rowsToPanels({ rows, cols, data }: Mat, panels: Vec, kernels: Kernels): void {
+  const { count, end, tail } = wholePanels(rows, cols);
+  if (count > 0) {
+    kernels.transposeBlocks(data.subarray(0, end), { count, rows: panelWidth, cols }, panels.subarray(0, end));
+  }
+  if (tail === 0) return;
+  const last = zeros(panelWidth * cols, dtypeOf(data));
+  last.set(data.subarray(end));
+  kernels.transposeBlocks(last, { count: 1, rows: panelWidth, cols }, panels.subarray(end));
+}
+
+/** Back to rows, without what fills up the last panel. */
+function panelsToRows(panels: Vec, { rows, cols, data }: Mat, { kernels }: Pool): void {
+  const { count, end, tail } = wholePanels(rows, cols);
+  if (count > 0) {
+    kernels.transposeBlocks(panels.subarray(0, end), { count, rows: cols, cols: panelWidth }, data.subarray(0, end));
+  }
+  if (tail === 0) return;
+  const last = zeros(panelWidth * cols, dtypeOf(data));
+  kernels.transposeBlocks(panels.subarray(end), { count: 1, rows: cols, cols: panelWidth }, last);
+  data.set(last.subarray(0, tail), end);
+}
+
+/** How many panels rows fill, where the rest begins, and how many numbers it has. */
+function wholePanels(rows: number, cols: number): { count: number; end: number; tail: number } {
+  const count = Math.floor(rows / panelWidth);
+  const end = count * panelWidth * cols;
+  return { count, end, tail: rows * cols - end };
 }

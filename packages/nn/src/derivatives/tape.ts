@@ -117,7 +117,7 @@ function run(
 ): { steps: readonly Step[]; input: Mat } {
   const { weights, pool, mode = "eval", onStatistics, random, reuse = false, panels } = spec;
   const rows = channelsLast(spec.input, graph, pool);
-  const input = panels ? intoPanels(rows === spec.input ? copied(rows, pool) : rows, pool) : rows;
+  const input = panels ? (rows === spec.input ? toPanels(rows, pool) : intoPanels(rows, pool)) : rows;
   onInput(input);
   const steps: Step[] = [];
   for (const node of graph.nodes) {

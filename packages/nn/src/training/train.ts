@@ -38,6 +38,7 @@ import { type Pool, withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { updateRunningStatistics } from "./batch-norm-statistics.ts";
 import { type LearningRate, oneCycle } from "./learning-rate.ts";
+import { type ResidentNetwork, residentNetwork } from "./resident-network.ts";
 import { assertTrainOptions } from "./train-options.ts";
 import { captureState, restoreState, type TrainingState } from "./training-state.ts";
 
@@ -113,10 +114,27 @@ export async function train(network: Network, options: TrainOptions, ctx: RunCon
 
 type TaskOptions = TrainOptions & { readonly task: Task };
 
+/** Without rules, which may read and write any weight, weights live in kernel memory between epochs. */
 async function trainWith(
   pool: Pool,
-  { network, options, ctx }: { network: Network; options: TaskOptions; ctx: RunContext },
+  spec: { network: Network; options: TaskOptions; ctx: RunContext },
 ): Promise<TrainReport> {
+  const { network, options } = spec;
+  if ((options.rules ?? []).length > 0) return await runEpochs(pool, { ...spec, resident: network, bringHome() {} });
+  const own = residentNetwork(network, pool);
+  try {
+    return await runEpochs(pool, { ...spec, ...own });
+  } finally {
+    own.bringHome();
+  }
+}
+
+/** @param spec.resident - what is trained; its weights are `network`'s after `bringHome` */
+async function runEpochs(
+  pool: Pool,
+  spec: ResidentNetwork & { network: Network; options: TaskOptions; ctx: RunContext },
+): Promise<TrainReport> {
+  const { network: home, resident: network, bringHome, options, ctx } = spec;
   const { data, epochs = 10, batchSize = 64, learningRate = oneCycle(0.1), masks = new Map<string, Mask>() } = options;
   const stepsPerEpoch = Math.ceil(data.size / batchSize);
   const steps = epochs * stepsPerEpoch;
@@ -134,7 +152,8 @@ async function trainWith(
     weights: new Map(names.map((name) => [name, network.weights.get(name)!])),
     onMask: (name, mask) => forgetPruned(moments, name, mask),
   });
-  moments = createMoments(optimizer, rules.trained, names);
+  const inKernels = network === home ? undefined : ({ data: like }: Mat) => pool.take(like.length);
+  moments = createMoments(optimizer, rules.trained, names, inKernels);
   if (options.resume) {
     restoreState(network, moments, options.resume);
     rules.restore(options.resume.tensors);
@@ -148,7 +167,9 @@ async function trainWith(
   const panels = isFree
     ? panelPlan({ network: network.spec, weights: network.weights, kept: rules.kept, pool })
     : undefined;
-  const buffers = isFree ? { rows: gradientBuffers(network), panels: gradientBuffers(network, panels) } : undefined;
+  const buffers = isFree
+    ? { rows: gradientBuffers(network, { pool }), panels: gradientBuffers(network, { pool, panels }) }
+    : undefined;
   const reports = [...(options.resume?.epochs ?? [])];
   const begin = options.resume?.epoch ?? 0;
   const started = ctx.now();
@@ -166,12 +187,12 @@ async function trainWith(
     for (let start = 0; start < data.size; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
       const inPanels = panels && fillsPanels(indices.length) ? panels : undefined;
-      const gradients = buffers?.[inPanels ? "panels" : "rows"] ?? gradientBuffers(network);
+      const gradients = buffers?.[inPanels ? "panels" : "rows"] ?? gradientBuffers(network, {});
       const batch = await takeBatch({ network, options, indices, random, pool, ctx, gradients, panels: inPanels });
       if (!Number.isFinite(batch.loss)) throw trainingDiverged(network.name, step);
       const at = { step, rate: learningRate(step, steps), gradients: batch.gradients };
       const penalty = rules.beforeStep(at, ctx);
-      updateWeights(network, { optimizer, moments, batch, rules, rate: at.rate, step, options });
+      updateWeights(network, { optimizer, moments, batch, rules, rate: at.rate, step, options, ctx });
       if (!isFree) sums.flow += squaredNorm(batch.gradients, rules.kept);
       await rules.afterStep({ ...at, step: step + 1 }, ctx);
       sums.loss += batch.loss + penalty * batch.count;
@@ -188,10 +209,11 @@ async function trainWith(
         values: { epoch: epoch + 1, ...figures(), imagesPerSecond: images / seconds },
       });
     }
+    bringHome();
     const curves = { nonzeros: nonzerosOf(network), gradientNorm: Math.sqrt(sums.flow / stepsPerEpoch) };
     reports.push({ ...figures(), ...(isFree ? {} : curves) });
     const answer = await options.onEpoch?.(
-      captureState(network, moments, { epoch: epoch + 1, epochs: reports }, rules.capture()),
+      captureState(home, moments, { epoch: epoch + 1, epochs: reports }, rules.capture()),
     );
     if (answer === "stop") break;
   }
@@ -251,7 +273,13 @@ async function takeBatch(spec: {
 }): Promise<BatchResult> {
   const { network, options, indices, random, pool, ctx, gradients, panels } = spec;
   const { data, task, augmentation, labelSmoothing = 0 } = options;
-  const batch = await inDtype(data, pool.dtype).batch(indices);
+  const taken: Float32Array[] = [];
+  const room = (length: number): Float32Array => {
+    const vector = pool.take(length) as Float32Array;
+    taken.push(vector);
+    return vector;
+  };
+  const batch = await inDtype(data, pool.dtype).batch(indices, pool.dtype === "f32" ? room : undefined);
   const inputs = inputRows(batch);
   const targets = targetsOf(task, batch);
   const tape = record({
@@ -273,17 +301,22 @@ async function takeBatch(spec: {
   if (labelSmoothing > 0) smoothTargets(delta, labelsOf(batch), labelSmoothing);
   tape.backward(delta, overwritingSink(gradients, 1 / loss.count));
   tape.release();
+  for (const vector of taken) pool.give(vector);
   return {
     ...{ gradients, loss: loss.sum, count: loss.count, size: batch.size },
     ...{ correct: right?.sum ?? 0, judged: right?.count ?? 0 },
   };
 }
 
-/** Zeros for every parameter's gradient, where products are sparse for the kept weights alone. */
-function gradientBuffers(network: Network, panels?: PanelPlan): ReadonlyMap<string, Mat> {
+/** Zeros for every parameter's gradient, where products are sparse for the kept weights alone. @param spec.pool - of vectors that are used step after step */
+function gradientBuffers(
+  network: Network,
+  { pool, panels }: { pool?: Pool; panels?: PanelPlan | undefined },
+): ReadonlyMap<string, Mat> {
   const buffers = zeroGradients(new Map(network.params().map(({ name }) => [name, network.weights.get(name)!])));
   for (const [layer, { places }] of panels ?? []) buffers.set(`${layer}.weight`, matrix(1, places.length));
-  return buffers;
+  if (!pool) return buffers;
+  return new Map([...buffers].map(([name, g]) => [name, { ...g, data: pool.take(g.data.length).fill(0) }]));
 }
 
 /** A sink of the gradients of one pass. */
@@ -315,13 +348,15 @@ function updateWeights(
     rate: number;
     step: number;
     options: TrainOptions;
+    ctx: RunContext;
   },
 ): void {
   const { optimizer, moments, batch, rules, rate, step } = spec;
+  const { kernels } = spec.ctx;
   const { weightDecay = 5e-4 } = spec.options;
   for (const { name, prunable } of network.params()) {
     const [w, g] = [rules.trained.get(name)!, rules.trainedGradient(name, batch.gradients.get(name)!)];
     const decay = prunable ? weightDecay : 0;
-    stepParam(optimizer, { w, g, moments, name, rate, step, decay, kept: rules.kept.get(name) });
+    stepParam(optimizer, { w, g, moments, name, rate, step, decay, kept: rules.kept.get(name), kernels });
   }
 }

@@ -67,6 +67,8 @@ export interface ScanSpec {
   readonly pruner: LayerPruner;
   /** Measures the network on training examples that gave no gradients. */
   evaluate(ctx: RunContext): Promise<Evaluation>;
+  /** What follows from the weights, such as statistics of batch normalisation, measured anew for those that the network has now. */
+  readonly recalibrate?: ((ctx: RunContext) => Promise<void>) | undefined;
   /** Prunes the named layers to `keep` weights in all and measures, somewhere else; default: here. */
   readonly elsewhere?: (names: readonly string[], keep: number) => Promise<Evaluation>;
 }
@@ -126,9 +128,12 @@ export async function pruneAndMeasure(
   const inner = quietContext(forkContext(ctx, `${names.join(" ")} ${keep}`));
   try {
     await writeFlat(network, pruner.params, await pruner.prune(names, keep, inner));
+    await spec.recalibrate?.(inner);
     return await spec.evaluate(inner);
   } finally {
     await writeFlat(network, pruner.params, pruner.weights);
+    // After an interrupt too: of weights that were measured before this is a copy.
+    await spec.recalibrate?.({ ...inner, signal: new AbortController().signal });
   }
 }
 

@@ -3,8 +3,8 @@
  * rows. A round costs two passes over the rows, and one for the value that it ends at.
  */
 import { type Mat, matrix, type RunContext } from "@secateur/core";
-import { solveFactored } from "@secateur/core/linalg";
-import { searchPool, worthwhile } from "../relaxation/exchange.ts";
+import { worthwhile } from "../relaxation/exchange.ts";
+import { halfSolved, type Moved, type Pool, type SwapSystem, searchPool, setApart } from "../relaxation/swap-system.ts";
 import type { Places } from "./column-shard.ts";
 import { type ColumnSpace, factorOf, placeCandidates, times } from "./column-space.ts";
 import { askAll } from "./sum-shards.ts";
@@ -21,7 +21,7 @@ export interface ColumnExchange {
 /**
  * Swaps until a round no longer pays.
  *
- * @param spec.gram - I + A_S A_S' / lambda of what is kept; becomes that of the new support
+ * @param spec.gram - I + A_S A_S' / lambda of what is kept; becomes its factor
  */
 export async function exchangeColumns(
   space: ColumnSpace,
@@ -29,19 +29,26 @@ export async function exchangeColumns(
   ctx: RunContext,
 ): Promise<ColumnExchange> {
   const { gram, pool, maxRounds } = spec;
-  let best = await swapRound(space, { gram, pool });
+  const { lambda, kernels, target } = space;
+  const begun = await takePool(space, pool);
+  const leaving = begun.columns.filter((_, i) => begun.kept[i] === 1);
+  kernels.gram({ a: keptColumns(begun), out: gram, alpha: -1 / lambda, beta: 1 });
+  const factor = factorOf(space, gram);
+  const { image } = await times(space, { of: "others", except: leaving });
+  const right = image.map((value, i) => value - target[i]!);
+  const system = { kernels, lambda, factor, half: halfSolved(factor, right, kernels) };
+  let best = await swapRound(space, { system, moved: setApart(begun), taken: begun });
   const firstGain = best.gain;
   let swaps = best.swaps;
   const trace = [best.value + best.gain, best.value];
   for (let round = 1; round < maxRounds && best.gain > worthwhile * firstGain; round++) {
     await ctx.tick({ task: "solve", done: round, total: maxRounds, values: { objective: best.value } });
-    const before = gram.data.slice();
-    const next = await swapRound(space, { gram, pool });
+    const taken = await takePool(space, pool);
+    const next = await swapRound(space, { system, moved: best.moved, taken });
     swaps += next.swaps;
     if (!(next.value < best.value)) {
       // Back to the support before.
       await askAll(space.shards, (shard) => shard.swap({ into: next.out, out: next.into }));
-      gram.data.set(before);
       break;
     }
     best = next;
@@ -55,29 +62,49 @@ interface Round {
   readonly value: number;
   readonly gain: number;
   readonly swaps: number;
+  readonly moved: Moved;
   /** Columns that came in and went. */
   readonly into: Uint32Array;
   readonly out: Uint32Array;
 }
 
-async function swapRound(space: ColumnSpace, { gram, pool }: { gram: Mat; pool: number }): Promise<Round> {
-  const { shards, rows, root, kernels, lambda, target } = space;
-  const found = await askAll(shards, (shard) => shard.extremes(pool));
+async function swapRound(
+  space: ColumnSpace,
+  { system, moved, taken }: { system: SwapSystem; moved: Moved; taken: Pool },
+): Promise<Round> {
+  const { shards } = space;
+  const { columns: members, kept } = taken;
+  const found = await searchPool(system, taken, moved);
+  const { u, gain, swaps } = found;
+  const into = members.filter((_, i) => found.kept[i]! > kept[i]!);
+  const out = members.filter((_, i) => found.kept[i]! < kept[i]!);
+  await askAll(shards, (shard) => shard.swap({ into, out }));
+  await placeCandidates(space, u);
+  const isKept = (_: number, i: number): boolean => found.kept[i] === 1;
+  const places: Places = { columns: members.filter(isKept), values: found.x.filter(isKept) };
+  await askAll(shards, (shard) => shard.set(places));
+  const { value } = await placedValue(space);
+  return { u, value, gain, swaps, moved: found.moved, into, out };
+}
+
+/** The kept places of least |V| and the others of greatest. */
+async function takePool({ shards, rows, root }: ColumnSpace, pool: number): Promise<Pool> {
+  const extremes = await askAll(shards, (shard) => shard.extremes(pool));
   const leaving = first(
-    found.map(({ kept }) => kept),
+    extremes.map(({ kept }) => kept),
     pool,
     1,
   );
   const members = Uint32Array.from([
     ...leaving,
     ...first(
-      found.map(({ pruned }) => pruned),
+      extremes.map(({ pruned }) => pruned),
       pool,
       -1,
     ),
   ]).sort();
   const wasKept = new Set(leaving);
-  const kept = indices(members, (column) => wasKept.has(column));
+  const kept = Uint8Array.from(members, (column) => Number(wasKept.has(column)));
   const gathered = await askAll(shards, (shard) => shard.gather(members));
   // Shards hold runs of columns, and members ascend.
   const centre = Float64Array.from(gathered.flatMap(({ values }) => [...values]));
@@ -90,27 +117,18 @@ async function swapRound(space: ColumnSpace, { gram, pool }: { gram: Mat; pool: 
     }
     from += width;
   }
-  const { chosen, x, u, gain, swaps } = await searchPool(
-    { rows, lambda, kernels, factorize: (M) => M.data.set(factorOf(space, M).data) },
-    {
-      ...{ gram, A, kept, centre },
-      async eliminate(L) {
-        const { image } = await times(space, { of: "others", except: leaving });
-        const base = image.map((value, i) => value - target[i]!);
-        solveFactored(L, base, kernels);
-        return base;
-      },
-    },
-  );
-  const isChosen = new Set(Array.from(chosen, (i) => members[i]!));
-  const into = members.filter((column) => isChosen.has(column) && !wasKept.has(column));
-  const out = members.filter((column) => !isChosen.has(column) && wasKept.has(column));
-  await askAll(shards, (shard) => shard.swap({ into, out }));
-  await placeCandidates(space, u);
-  const places: Places = { columns: members.filter((column) => isChosen.has(column)), values: x };
-  await askAll(shards, (shard) => shard.set(places));
-  const { value } = await placedValue(space);
-  return { u, value, gain, swaps, into, out };
+  return { columns: members, kept, centre, A };
+}
+
+function keptColumns({ A, kept }: Pool): Mat {
+  const wanted = Array.from(kept.keys()).filter((i) => kept[i] === 1);
+  const out = matrix(A.rows, wanted.length, new Float64Array(A.rows * wanted.length));
+  for (let i = 0; i < A.rows; i++) {
+    wanted.forEach((c, s) => {
+      out.data[i * wanted.length + s] = A.data[i * A.cols + c]!;
+    });
+  }
+  return out;
 }
 
 /** At w = V where it is kept, 0 elsewhere: Q, and A w - y. A pass over the rows. */
@@ -129,8 +147,4 @@ function first(found: readonly Places[], count: number, sign: 1 | -1): Uint32Arr
   );
   all.sort((a, b) => a.value - b.value || a.column - b.column);
   return Uint32Array.from(all.slice(0, count), ({ column }) => column).sort();
-}
-
-function indices(members: Uint32Array, wanted: (column: number) => boolean): Uint32Array {
-  return Uint32Array.from(members.keys()).filter((i) => wanted(members[i]!));
 }

@@ -87,11 +87,13 @@ export async function candidateWeights(space: RowSpace, u: Float64Array): Promis
 
 /** Writes A_S into out [n, columns.length], f64. */
 export async function writeColumns(space: RowSpace, columns: Uint32Array, out: Vec): Promise<void> {
-  const { rows, model } = space;
-  const gathered = matrix(rows, columns.length, zeros(rows * columns.length, model.dtype));
-  await model.columns(columns, gathered);
-  const root = Math.sqrt(model.scale);
-  for (let i = 0; i < out.length; i++) out[i] = root * gathered.data[i]!;
+  const { rows, model, kernels } = space;
+  await withScratch(kernels, async (alloc) => {
+    const gathered = matrix(rows, columns.length, alloc(rows * columns.length, model.dtype));
+    await model.columns(columns, gathered);
+    const root = Math.sqrt(model.scale);
+    for (let i = 0; i < out.length; i++) out[i] = root * gathered.data[i]!;
+  });
 }
 
 /** G_S G_S' over some columns, in the dtype of the rows. */

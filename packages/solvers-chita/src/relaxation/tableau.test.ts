@@ -39,7 +39,7 @@ function solved({ B, b }: Pool, support: readonly number[]): { x: Float64Array; 
 }
 
 function tableauOn(pool: Pool, support: readonly number[]): Tableau {
-  const tableau = new Tableau(pool.B, pool.b);
+  const tableau = Tableau.of(pool.B, pool.b);
   for (const i of support) tableau.flip(i);
   return tableau;
 }

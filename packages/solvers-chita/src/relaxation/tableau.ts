@@ -25,27 +25,60 @@ export interface SearchOptions {
   readonly maxSwaps: number;
 }
 
+/** Of a kept weight whose D_i is below this nothing is left but rounding: it stays. D_i is at most 1, and 1 where no other weight can take its place. */
+const leastCost = 1e-10;
+
 /** A swept tableau of c pool members. */
 export class Tableau {
-  /** [c + 1, c + 1] row-major */
+  /** [c + 1, c + 1] row-major, symmetric; only what is on and below the diagonal is read and kept up to date. */
   readonly #T: Float64Array;
   readonly #width: number;
   readonly kept: Uint8Array;
 
+  private constructor(T: Float64Array, kept: Uint8Array) {
+    this.#T = T;
+    this.#width = kept.length + 1;
+    this.kept = kept;
+  }
+
   /**
+   * With nothing kept.
+   *
    * @param B - [c, c] row-major, symmetric positive definite
    * @param b - [c]
    */
-  constructor(B: Float64Array, b: Float64Array) {
+  static of(B: Float64Array, b: Float64Array): Tableau {
     const c = b.length;
-    this.#width = c + 1;
-    this.#T = new Float64Array((c + 1) ** 2);
-    this.kept = new Uint8Array(c);
+    const T = new Float64Array((c + 1) ** 2);
     for (let i = 0; i < c; i++) {
-      this.#T.set(B.subarray(i * c, (i + 1) * c), i * this.#width);
-      this.#T[i * this.#width + c] = b[i]!;
-      this.#T[c * this.#width + i] = b[i]!;
+      T.set(B.subarray(i * c, (i + 1) * c), i * (c + 1));
+      T[c * (c + 1) + i] = b[i]!;
     }
+    return new Tableau(T, new Uint8Array(c));
+  }
+
+  /**
+   * As it stands where some are kept already; both arrays are kept and changed.
+   *
+   * @param T - [c + 1, c + 1] row-major, on and below the diagonal; the value in its corner may count from anywhere
+   * @param kept - [c]
+   */
+  static swept(T: Float64Array, kept: Uint8Array): Tableau {
+    return new Tableau(T, kept);
+  }
+
+  /** The tableau of some members (ascending), all others staying as they are. */
+  part(members: Uint32Array): Tableau {
+    const width = members.length + 1;
+    const T = new Float64Array(width ** 2);
+    const wanted = Uint32Array.from([...members, this.#width - 1]);
+    for (let r = 0; r < width; r++) {
+      for (let s = 0; s <= r; s++) T[r * width + s] = this.#T[wanted[r]! * this.#width + wanted[s]!]!;
+    }
+    return new Tableau(
+      T,
+      Uint8Array.from(members, (i) => this.kept[i]!),
+    );
   }
 
   /** The least objective on the support. */
@@ -55,7 +88,7 @@ export class Tableau {
 
   /** x_i of a kept member. */
   weight(i: number): number {
-    return this.#T[i * this.#width + this.#width - 1]!;
+    return this.#T[(this.#width - 1) * this.#width + i]!;
   }
 
   /** Adds member i to the support, or takes it out. O(c^2). */
@@ -63,19 +96,16 @@ export class Tableau {
     const T = this.#T;
     const width = this.#width;
     const pivot = T[i * width + i]!;
-    const row = T.slice(i * width, (i + 1) * width);
+    const row = new Float64Array(width);
+    for (let c = 0; c < width; c++) row[c] = T[c <= i ? i * width + c : c * width + i]!;
     for (let r = 0; r < width; r++) {
       const factor = row[r]! / pivot;
       if (r === i || factor === 0) continue;
       const start = r * width;
-      for (let c = 0; c < width; c++) T[start + c]! -= factor * row[c]!;
+      for (let c = 0; c <= r; c++) T[start + c]! -= factor * row[c]!;
     }
     const sign = this.kept[i] === 1 ? -1 : 1;
-    for (let c = 0; c < width; c++) {
-      const value = (sign * row[c]!) / pivot;
-      T[i * width + c] = value;
-      T[c * width + i] = value;
-    }
+    for (let c = 0; c < width; c++) T[c <= i ? i * width + c : c * width + i] = (sign * row[c]!) / pivot;
     T[i * width + i] = -1 / pivot;
     this.kept[i] = this.kept[i] === 1 ? 0 : 1;
   }
@@ -116,12 +146,13 @@ export class Tableau {
     for (let i = 0; i < last; i++) {
       if (this.kept[i] === 0 || until[i]! > now) continue;
       const cost = -T[i * width + i]!;
-      const x = T[i * width + last]!;
+      if (cost < leastCost) continue;
+      const x = T[last * width + i]!;
       const removal = (x * x) / cost;
       for (let j = 0; j < last; j++) {
         if (this.kept[j] === 1 || until[j]! > now) continue;
-        const cross = T[i * width + j]!;
-        const residual = T[j * width + last]! + (cross * x) / cost;
+        const cross = T[j < i ? i * width + j : j * width + i]!;
+        const residual = T[last * width + j]! + (cross * x) / cost;
         const change = removal - (residual * residual) / (T[j * width + j]! + (cross * cross) / cost);
         if (best === undefined || change < best.change) best = { out: i, into: j, change };
       }

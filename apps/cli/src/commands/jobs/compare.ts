@@ -23,7 +23,10 @@ export function addCompareCommand(program: Command, spec: { terminal: Terminal; 
   const command = program
     .command("compare")
     .description("Prune a network by every method at every sparsity, and print what each costs. Writes no network.")
-    .argument("<model>", "checkpoint (safetensors, PyTorch or a plugin's format), or a TensorFlow.js model.json");
+    .argument(
+      "<model>",
+      "checkpoint (safetensors, PyTorch or a plugin's format), ONNX model, or TensorFlow.js model.json",
+    );
   command.optionsGroup("What to compare:");
   addMethodFlags(command, { ...spec, purpose: "gradients come from its training split, accuracy from its test split" });
   command

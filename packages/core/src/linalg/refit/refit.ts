@@ -94,12 +94,13 @@ const aboutForm = (form: RefitForm | "auto", who: string): string =>
 export function refuseSingular(
   model: Pick<QuadraticModel, "rows" | "dim" | "scale" | "damping" | "columnNormsSquared">,
   { singular, form = "auto", who = usualWho }: Pick<RefitOptions, "singular" | "form" | "who">,
-  support: Uint32Array = indices(0, model.dim),
+  support?: Uint32Array,
 ): void {
   if (singular !== "refuse" || model.damping !== 0) return;
+  const asked = support ?? indices(0, model.dim);
   const norms = model.columnNormsSquared();
-  const dead = support.findIndex((j) => !(norms[j]! > 0));
-  if (dead < 0 && support.length <= model.rows) return;
+  const dead = asked.findIndex((j) => !(norms[j]! > 0));
+  if (dead < 0 && asked.length <= model.rows) return;
   const pivot = dead < 0 ? model.rows : dead;
   const enough = enoughDamping(norms, model.scale);
   throw singularSystem({ what: aboutForm(form, who), pivot, damping: 0, enough });

@@ -35,12 +35,7 @@ export async function storeInputs(
 ): Promise<PortableInputs> {
   const { path, data, preprocess } = spec;
   if (data.startsWith("module:")) throw dataNotPortable(data);
-  const files: Record<string, Hash> = {};
-  const folder = dirname(path);
-  // Cards for JavaScript have their model in a folder "onnx", and what describes it above.
-  const root = basename(folder) === "onnx" ? dirname(folder) : folder;
-  const named = (file: string): string => relative(root, file).split(sep).join("/");
-  for (const file of await modelFiles(path)) files[`model/${named(file)}`] = await store.putFile(file, how);
+  const { files, model } = await storedModel(store, path, how);
   let place = 0;
   const taken: [string, number][] = [];
   const portable = mapDataPaths(data, (one) => {
@@ -59,10 +54,43 @@ export async function storeInputs(
   if (isFile) files[preprocessFile] = await store.putFile(preprocess, how);
   return {
     files: await store.put(encodeJson(files)),
-    model: `model/${named(path)}`,
+    model,
     data: portable,
     ...(preprocess === undefined ? {} : { preprocess: isFile ? preprocessFile : preprocess }),
   };
+}
+
+async function storedModel(
+  store: Store,
+  path: string,
+  how: { readonly signal?: AbortSignal },
+): Promise<{ files: Record<string, Hash>; model: string }> {
+  const folder = dirname(path);
+  // Cards for JavaScript have their model in a folder "onnx", and what describes it above.
+  const root = basename(folder) === "onnx" ? dirname(folder) : folder;
+  const named = (file: string): string => `model/${relative(root, file).split(sep).join("/")}`;
+  const files: Record<string, Hash> = {};
+  for (const file of await modelFiles(path)) files[named(file)] = await store.putFile(file, how);
+  return { files, model: named(path) };
+}
+
+/** A model alone. @throws what reading its files throws */
+export async function storeModel(
+  store: Store,
+  path: string,
+  how: { readonly signal?: AbortSignal } = {},
+): Promise<Pick<PortableInputs, "files" | "model">> {
+  const { files, model } = await storedModel(store, path, how);
+  return { files: await store.put(encodeJson(files)), model };
+}
+
+/** Its path here. @throws ERR_JOB for other files than those */
+export async function viewModel(
+  store: Store,
+  { files, model }: Pick<PortableInputs, "files" | "model">,
+): Promise<string> {
+  assertOwnFiles({ model, data: "mnist", preprocess: undefined });
+  return join(await store.view(decodeJson(await store.get(files)) as Readonly<Record<string, Hash>>), model);
 }
 
 /**

@@ -25,7 +25,7 @@ export interface OpenedSetting {
   close(): void;
 }
 
-interface Closable {
+export interface Closable {
   close(): void;
 }
 

@@ -29,15 +29,35 @@ export function layersElsewhere(
       place = await openWorkPlace({ flags, fallback, isPassing: true, cwd, session, onEvent });
       const work = place;
       const inputs = await storeInputs(work.store, { ...spec, preprocess: spec.preprocess }, session);
-      const { arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge } = spec;
+      const { arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge, reestimateBatchNorm } =
+        spec;
       const portable: PortableScan = {
-        ...{ ...inputs, arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge },
+        ...{
+          ...inputs,
+          arch,
+          normalize,
+          task,
+          solver,
+          sparsity,
+          sparsities,
+          examples,
+          heldOut,
+          ridge,
+          reestimateBatchNorm,
+        },
         // Decides what is proposed, and no measurement.
         tolerance: undefined,
+        // What runs the model decides its numbers.
+        engine: start.opened.tfjs?.engine.name,
         ...{ seed: session.seed, kernels: session.kernelChoice },
       };
-      const packages = await jobPackages({ session, found: [start.found], data: spec.data, cwd });
-      if (work.host) await keepScan(work.host, { portable, session }, async () => start);
+      const packages = await jobPackages({
+        session,
+        found: [start.found, ...start.opened.packages],
+        data: spec.data,
+        cwd,
+      });
+      if (work.host) await keepScan(work.host, { portable, session }, async () => ({ ...start, close: () => {} }));
       const jobOf = (names: readonly string[], keep: number): Job =>
         layerJob({ scan: portable, names, keep }, packages);
       const planned = start.params.flatMap(({ name, size }) =>

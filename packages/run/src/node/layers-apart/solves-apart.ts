@@ -1,12 +1,11 @@
 /** The layers of `secateur prune --inputs parallel`, and the traces by which layers share a budget, as jobs. */
 import type { Problem, RunContext, Solution, Solver } from "@secateur/core";
-import type { JobEvent } from "@secateur/jobs";
 import { asksForTraces, traceLosses } from "@secateur/solvers-layerwise";
 import { badUsage } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { jobPackages } from "../jobs/job-packages.ts";
 import { resultOfJob } from "../jobs/result-of-job.ts";
-import { openWorkPlace, type WorkFlags } from "../jobs/work-place.ts";
+import type { WorkFlags, WorkPlace } from "../jobs/work-place.ts";
 import type { PruneSettings } from "../prune/prune-settings.ts";
 import { decodeWeights, encodeProblem } from "./portable-problem.ts";
 import { type SolvedLayer, solveJob } from "./solve-kind.ts";
@@ -21,17 +20,24 @@ export interface SolvesApart {
   readonly traces: typeof traceLosses;
   /** How many problems it can have under way. */
   readonly atOnce: number;
-  close(): Promise<void>;
 }
 
 /** Rules that share a budget by traces, each of which stands for itself. */
 const tracing: ReadonlySet<string> = new Set(["global", "loss-database", "auto", "evolution"]);
 
+/** Curvatures that are made of other things than gradient rows. */
+export const withoutRows: ReadonlySet<string> = new Set(["gauss-newton", "kronecker-gauss-newton"]);
+
 /** Only layers that do not depend on each other's new weights can be solved apart; their traces for a shared budget can be in any case. @throws ERR_USAGE */
 export function assertParallelLayers(settings: Pick<PruneSettings, "layers">): void {
-  if (hasLayersApart(settings)) return;
-  throw badUsage(
-    "--workers and --queue spread what does not wait for each other; add --inputs parallel to a layer-wise solver, or --layer-allocation global or loss-database, whose traces are spread, or --soup, whose members are, or leave them out",
+  if (settings.layers && !hasLayersApart(settings)) throw nothingApart();
+}
+
+/** @param curvature - what a run over the whole network takes, where that is why */
+export function nothingApart(curvature?: string): Error {
+  const found = curvature === undefined ? "" : ` (--curvature ${curvature} takes no gradient rows)`;
+  return badUsage(
+    `--workers and --queue spread what does not wait for each other, and this run has nothing of that${found}; add --inputs parallel to a layer-wise solver, or --layer-allocation global or loss-database, whose traces are spread, or --curvature empirical-fisher over the whole network, whose gradient rows are, or --soup, whose members are, or leave them out`,
   );
 }
 
@@ -40,29 +46,17 @@ export function hasLayersApart({ layers }: Pick<PruneSettings, "layers">): boole
   return layers?.inputs === "parallel" || tracing.has(layers?.allocation ?? "");
 }
 
-/**
- * Opens the work place.
- *
- * @param spec.fallback - absolute path of the store where none is named
- * @throws ERR_STORE, ERR_QUEUE, ERR_STORE_NOT_SHARED
- */
+/** Has layers solved and traced in a work place. */
 export async function solvesApart(spec: {
   settings: Pick<PruneSettings, "solver" | "found" | "options" | "layers">;
   flags: WorkFlags;
-  fallback: string;
+  place: WorkPlace;
   cwd: string;
   session: Session;
 }): Promise<SolvesApart> {
-  const { settings, flags, session, cwd } = spec;
+  const { settings, flags, place, session, cwd } = spec;
   const { solver, found, options, layers } = settings;
-  const onEvent = (event: JobEvent): void => {
-    if (event.type === "note") session.onEvent(event);
-  };
-  const place = await openWorkPlace({ ...spec, isPassing: true, onEvent });
-  const packages = await jobPackages({ session, found: [found], data: "npy:", cwd }).catch(async (error) => {
-    await place.close();
-    throw error;
-  });
+  const packages = await jobPackages({ session, found: [found], data: "npy:", cwd });
   const { seed, kernelChoice: kernels } = session;
   const { store } = place;
   const solve = async (problem: Problem, ctx: RunContext): Promise<Solution> => {
@@ -75,7 +69,6 @@ export async function solvesApart(spec: {
   };
   return {
     atOnce: flags.queue === undefined ? (flags.workers ?? 1) : onQueueAtOnce,
-    close: () => place.close(),
     // One layer after the other is solved where its inputs are.
     solver: layers?.inputs === "parallel" ? { ...solver, solve } : solver,
     async traces(problem, asked, ctx) {

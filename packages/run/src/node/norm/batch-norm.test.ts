@@ -81,7 +81,7 @@ test("measures at the times asked for", async () => {
     const network = normed();
     const untouched = statistics(network);
     const { before, recalibrate, after } = remeasuring({ network, data, settings: { when }, session: sessionOf() });
-    await before();
+    expect(await before()).toBe(isBefore);
     expect(statistics(network).join() !== untouched.join()).toBe(isBefore);
     expect(recalibrate !== undefined).toBe(isWithin);
     const earlier = statistics(network);
@@ -106,7 +106,7 @@ test("with retraining measures beforehand where the loss falls by it, after each
     const { loss } = await network.evaluate(data.train, createRunContext());
     const before = statistics(network);
     const measurements = remeasuring({ network, data, settings, session: sessionOf() });
-    await measurements.before();
+    expect(await measurements.before()).toBe(isOff);
     expect(statistics(network).join() !== before.join()).toBe(isOff);
     const { loss: lossNow } = await network.evaluate(data.train, createRunContext());
     expect(lossNow < 0.95 * loss).toBe(isOff);

@@ -103,7 +103,8 @@ const mostRemembered = 8;
 
 /** Measures statistics around a pruning run, as its settings say. */
 export interface Remeasure {
-  before(): Promise<void>;
+  /** @returns whether the network has other statistics now than it came with */
+  before(): Promise<boolean>;
   /** After each pruning, also before a training; undefined where they are not measured then. */
   readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   after(): Promise<void>;
@@ -137,7 +138,12 @@ export function remeasuring(spec: {
     async (ctx: RunContext, augmentation: Augmentation, examples: number = images): Promise<void> => {
       const key = JSON.stringify([hashOfParams(copy), augmentation, examples]);
       const known = remembered.get(key);
-      if (known) return writeTensors(copy, known);
+      if (known) {
+        // Back to the newest: a scan of layers comes back to the dense weights after every one of them.
+        remembered.delete(key);
+        remembered.set(key, known);
+        return writeTensors(copy, known);
+      }
       // The same images every time: candidates are compared on equal terms, and statistics follow from the weights alone.
       const { rng } = session.context();
       await reestimateBatchNorm(copy, data.train, { ...ctx, rng }, { examples, augmentation });
@@ -157,7 +163,7 @@ export function remeasuring(spec: {
   };
   return {
     async before() {
-      if (settings === undefined || when === "never") return;
+      if (settings === undefined || when === "never") return false;
       const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
       const measure = measureOf(network);
       // Taken before anything is measured: without targets it asks what the network computes as it came.
@@ -173,16 +179,23 @@ export function remeasuring(spec: {
           if (!(loss < worthMeasuring * lossOfFile)) {
             writeTensors(network, file);
             if (loss < lossOfFile) noteKept({ loss, lossOfFile }, session);
-            return;
+            return false;
           }
         }
         dense = copiedStatistics(network);
       }
       if (found?.note !== undefined)
         session.onEvent({ type: "note", level: "info", code: "batch-norm", message: found.note });
+      return when !== "after";
     },
     ...behind(network),
-    forCopy: (copy) => ({ before: async () => writeTensors(copy, dense), ...behind(copy) }),
+    forCopy: (copy) => ({
+      async before() {
+        writeTensors(copy, dense);
+        return dense.size > 0;
+      },
+      ...behind(copy),
+    }),
   };
 }
 

@@ -95,7 +95,7 @@ export function matching(spec: {
 }): Remeasure {
   const { model, data, settings, session, judge, isTrained = false } = spec;
   const { when = "never" } = settings ?? {};
-  if (!model || when === "never" || when === "before") return { before: async () => {}, after: async () => {} };
+  if (!model || when === "never" || when === "before") return { before: async () => false, after: async () => {} };
   let matcher: Matcher;
   // A run comes back to the same weights: the last candidate is often the one it ends with.
   const decided = new Map<string, Decision>();
@@ -128,6 +128,7 @@ export function matching(spec: {
   return {
     async before() {
       matcher = await model.measure(data.train, session.context());
+      return false;
     },
     recalibrate: async (ctx) => void (await recalibrate(ctx)),
     async after() {

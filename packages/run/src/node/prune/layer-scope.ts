@@ -1,6 +1,6 @@
 /** From the settings of scope "layers" to what core's runner takes. */
 import type { Model } from "@secateur/core";
-import { activations } from "@secateur/fisher";
+import { activations, type InputSums } from "@secateur/fisher";
 import { type FittedOffsets, type LayerLoopOptions, layerLoop } from "@secateur/solvers-layerwise";
 import type { PruneJob } from "../../prune/prune-network.ts";
 import type { LayersSettings } from "./layers-settings.ts";
@@ -14,6 +14,7 @@ const usualExamples = 1024;
  * @param around.offsets - what may be fitted beside weights; default: nothing, or all where the run measures statistics anew
  * @param around.atOnce - layers that are traced, or solved, at a time; default 1
  * @param around.traces - what traces layers elsewhere; default: here
+ * @param around.sums - what sums up inputs elsewhere; default: here
  * @param around.openDense - opens the network before the run; called at most once; default: layers of later stages are led to what these begin with
  */
 export function layerScope(
@@ -21,8 +22,12 @@ export function layerScope(
   {
     offsets,
     openDense,
+    sums,
     ...elsewhere
-  }: { offsets?: FittedOffsets; openDense?: () => Promise<Model> } & Pick<LayerLoopOptions, "atOnce" | "traces"> = {},
+  }: { offsets?: FittedOffsets; openDense?: () => Promise<Model>; sums?: InputSums } & Pick<
+    LayerLoopOptions,
+    "atOnce" | "traces"
+  > = {},
 ): Pick<PruneJob, "layers"> {
   let dense: Promise<Model> | undefined;
   return {
@@ -35,7 +40,7 @@ export function layerScope(
         ...elsewhere,
         ...(refitBlocks > 0 ? { blocks: { epochs: refitBlocks } } : {}),
       }),
-      curvature: activations({ damping }),
+      curvature: activations({ damping, sums }),
       ...(openDense
         ? {
             openDense() {

@@ -8,6 +8,7 @@ import { type PruneTask, pruneNetwork } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import type { CoupledRun } from "../channels/couple-channels.ts";
 import { cutPruned } from "../cut/cut-pruned.ts";
+import type { SpreadModel } from "../derivatives-apart/derivatives-apart.ts";
 import type { WorkFlags } from "../jobs/work-place.ts";
 import type { SolvesApart } from "../layers-apart/solves-apart.ts";
 import { type Following, followingBiases } from "../norm/bias-matching.ts";
@@ -74,10 +75,11 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     isTrained: settings.retrain !== undefined,
   });
   if (batchNormOf(settings, model)) noteCorrected(model, session);
-  await before();
+  const isRemeasured = await before();
   const following = await followingOf(spec, { data, recalibrate });
   const posed = await poseTask({ network, data, named, session });
   await judgeBy(posed);
+  spec.spread.judgeBy(posed.task);
   const dense = await posed.evaluate(network);
   const started = now();
   const done = await pruneInStages(spec, { data, posed, ...following });
@@ -85,7 +87,13 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
   await after();
   const { left, ...numbers } = leftOf(spec);
   const pruned = await posed.evaluate(left.network);
-  return { measured: { dense, pruned, measuredOn: posed.measuredOn }, ...done, ...numbers, stagesMs, left };
+  const measured = {
+    dense,
+    pruned,
+    measuredOn: posed.measuredOn,
+    ...(isRemeasured ? { remeasured: true as const } : {}),
+  };
+  return { measured, ...done, ...numbers, stagesMs, left };
 }
 
 /** The pruned model, cut where that was asked for. */
@@ -124,6 +132,8 @@ export interface MeasureSpec extends PruneRun {
   readonly budget: RunBudget;
   /** Identifies model, data and method in the saved state. */
   readonly run: string;
+  /** What takes derivatives of `model` elsewhere, where it was told to. */
+  readonly spread: SpreadModel;
   /** What solves layers elsewhere. */
   readonly apart: SolvesApart | undefined;
   /** What trains the members of a soup elsewhere. */
@@ -154,6 +164,7 @@ function jobOf(spec: MeasureSpec, offsets: FittedOffsets): Omit<PruneTask, "trai
       ? layerScope(settings.layers, {
           offsets,
           openDense: () => openDense(spec),
+          sums: spec.spread.sums,
           ...(apart ? { atOnce: apart.atOnce, traces: apart.traces } : {}),
         })
       : {}),

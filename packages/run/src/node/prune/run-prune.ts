@@ -1,15 +1,25 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
 import { assertKnownOperators } from "@secateur/graph";
+import type { JobEvent } from "@secateur/jobs";
 import { assertBlocks } from "@secateur/solvers-layerwise";
 import { flagWithoutEffect, keepsAll, overflowed, tooLargeFor } from "../../errors.ts";
 import { notePlugin } from "../../plugins/note-plugin.ts";
+import { needsGradients, plannedRun } from "../../prune/prune-network.ts";
 import type { Session } from "../../session.ts";
 import { type CoupledRun, coupleChannels, prunesChannels } from "../channels/couple-channels.ts";
-import { asksForJobs, clearWorkStore } from "../jobs/work-place.ts";
+import { type SpreadModel, spreadModel } from "../derivatives-apart/derivatives-apart.ts";
+import { asksForJobs, clearWorkStore, openWorkPlace, type WorkPlace } from "../jobs/work-place.ts";
 import { openLargeOnnx } from "../large/large-onnx.ts";
 import { pruneLarge } from "../large/prune-large.ts";
-import { assertParallelLayers, hasLayersApart, type SolvesApart, solvesApart } from "../layers-apart/solves-apart.ts";
+import {
+  assertParallelLayers,
+  hasLayersApart,
+  nothingApart,
+  type SolvesApart,
+  solvesApart,
+  withoutRows,
+} from "../layers-apart/solves-apart.ts";
 import { peakMemoryBytes } from "../memory.ts";
 import { asksForMatching, chosenDense } from "../open/any-model-settings.ts";
 import { type AnyModel, hasFiniteWeights, openAnyModel, ownNetwork, refuseTfjs } from "../open/open-any-model.ts";
@@ -43,24 +53,29 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const { arch, engine, includeFrozen, inputs } = settings;
   const { now } = session.context();
   const started = now();
-  if (spec.work && asksForJobs(spec.work) && settings.retrain?.soup === undefined) assertParallelLayers(settings);
+  if (spreads(spec) && settings.retrain?.soup === undefined) assertParallelLayers(settings);
   const large = await openLargeOnnx(settings.model);
-  if (large && spec.work && asksForJobs(spec.work))
-    throw tooLargeFor({ path: large.path, what: "--workers or --queue" });
+  if (large && spreads(spec)) throw tooLargeFor({ path: large.path, what: "--workers or --queue" });
   if (large) return await pruneLarge(spec, large);
   if (settings.retrain) await refuseTfjs(settings.model, "--retrain");
-  const whole = await openAnyModel({
-    path: settings.model,
-    arch,
-    engine,
-    includeFrozen,
-    inputs,
+  const spread = spreadModel({
+    settings,
     cwd,
-    corrects: asksForMatching(settings.batchNorm.when),
-    onEvent: session.onEvent,
-    // Where weights are trained, or pruned layer by layer, every use of a tied weight is a parameter of its own.
-    untie: settings.retrain !== undefined || settings.layers !== undefined,
+    session,
+    model: await openAnyModel({
+      path: settings.model,
+      arch,
+      engine,
+      includeFrozen,
+      inputs,
+      cwd,
+      corrects: asksForMatching(settings.batchNorm.when),
+      onEvent: session.onEvent,
+      // Where weights are trained, or pruned layer by layer, every use of a tied weight is a parameter of its own.
+      untie: settings.retrain !== undefined || settings.layers !== undefined,
+    }),
   });
+  const whole = spread.model;
   noteArchitecture(whole, session);
   if (whole.onnx && !settings.layers && settings.solver.needs.curvature !== undefined) {
     assertKnownOperators(whole.onnx.model, `pruning it by ${settings.found.entry.name}`);
@@ -104,22 +119,22 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const draft = portableRecipe(recipeOf({ settings, retrain, preprocess, model, session }), outputs.recipe);
   const beside: AnyModel[] = [];
   const run = runIdentity(draft);
-  const apart = await openApart(spec);
-  const soups = await openSoups(spec, { retrain, model }).catch(async (error) => {
-    await apart?.close();
-    throw error;
-  });
-  const given = { opened, retrain, model, params, budget, run, beside, apart, soups, ...(coupled ? { coupled } : {}) };
-  const measuring = measure({ ...spec, ...given });
-  const measured = await measuring.finally(async () => {
+  if (spreads(spec)) await assertRows(spec, { spread, model, params, budget, opened });
+  const place = await openPlace(spec);
+  const measured = await (async () => {
+    if (place) await spread.begin(place);
+    const [apart, soups] = [await solvedApart(spec, place), await trainedApart(spec, { retrain, model, place })];
+    const given = { opened, retrain, model, params, budget, run, beside, spread, apart, soups };
+    return await measure({ ...spec, ...given, ...(coupled ? { coupled } : {}) });
+  })().finally(async () => {
     for (const { close } of beside) close();
-    await Promise.allSettled([apart?.close(), soups?.close()]);
+    await place?.close();
   });
   const outcome = withWholeTime(measured, now() - started);
   await assertFiniteOutcome(outcome, model, settings.found.entry.name);
   const { result, curvature } = outcome;
-  const { spread, schedule } = settings;
-  const plugins = [curvature, spread, schedule].filter((source) => source !== undefined);
+  const { spread: allocation, schedule } = settings;
+  const plugins = [curvature, allocation, schedule].filter((source) => source !== undefined);
   const sources = [settings.found, ...plugins, ...model.packages];
   // With retraining every phase had a plan of its own, which the same settings give again.
   const plan = retrain ? draft.plan : result.plan;
@@ -143,20 +158,57 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   return saved;
 }
 
-/** Where layers are solved, if not here. */
-async function openApart({ work, settings, outputs, session, cwd }: PruneRun): Promise<SolvesApart | undefined> {
-  return work && asksForJobs(work) && settings.layers && hasLayersApart(settings)
-    ? await solvesApart({ settings, flags: work, fallback: workStore(outputs), cwd, session })
+/** Whether parts of the run are jobs. */
+function spreads({ work }: PruneRun): boolean {
+  return work !== undefined && asksForJobs(work);
+}
+
+/** Where jobs of the run are done. */
+async function openPlace({ work, outputs, session, cwd }: PruneRun): Promise<WorkPlace | undefined> {
+  if (!work || !asksForJobs(work)) return undefined;
+  const onEvent = (event: JobEvent): void => {
+    if (event.type === "note") session.onEvent(event);
+  };
+  return await openWorkPlace({ flags: work, fallback: workStore(outputs), isPassing: true, cwd, session, onEvent });
+}
+
+/** What solves layers, if not this process. */
+async function solvedApart(
+  { work, settings, session, cwd }: PruneRun,
+  place: WorkPlace | undefined,
+): Promise<SolvesApart | undefined> {
+  return work && place && settings.layers && hasLayersApart(settings)
+    ? await solvesApart({ settings, flags: work, place, cwd, session })
     : undefined;
 }
 
-/** Where members of soups are trained, if not here. */
-async function openSoups(
-  { work, settings, outputs, session, cwd }: PruneRun,
-  { retrain, model }: { retrain: CompleteSettings | undefined; model: AnyModel },
+/** What trains members of soups, if not this process. */
+async function trainedApart(
+  { settings, session, cwd }: PruneRun,
+  { retrain, model, place }: { retrain: CompleteSettings | undefined; model: AnyModel; place: WorkPlace | undefined },
 ): Promise<SoupsApart | undefined> {
-  if (!work || !asksForJobs(work) || retrain?.soup === undefined) return undefined;
-  return await soupsApart({ settings, retrain, model, flags: work, fallback: workStore(outputs), cwd, session });
+  if (!place || retrain?.soup === undefined) return undefined;
+  return await soupsApart({ settings, retrain, model, place, cwd, session });
+}
+
+/** A run over the whole network has nothing for jobs but gradient rows and members of soups. @throws ERR_USAGE where it takes none */
+async function assertRows(
+  { settings }: PruneRun,
+  spec: {
+    spread: SpreadModel;
+    model: AnyModel;
+    params: readonly string[];
+    budget: RunBudget;
+    opened: OpenedSource | undefined;
+  },
+): Promise<void> {
+  if (settings.layers || settings.retrain?.soup !== undefined) return;
+  const { spread, model, params, budget, opened } = spec;
+  const { solver, plan } = settings;
+  const train = opened?.data.train;
+  if (!train || !(await spread.canBegin(train))) throw nothingApart();
+  const planned = await plannedRun({ network: model.network, params, solver, plan, train, sparsity: budget.sparsity });
+  if (!needsGradients(solver) || withoutRows.has(planned.curvature)) throw nothingApart(planned.curvature);
 }
 
 /** Where the layers of a run go that are solved elsewhere and for which no store was named: beside its output, as its state. */

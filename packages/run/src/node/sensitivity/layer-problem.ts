@@ -16,7 +16,7 @@ import {
   withDrawnSlopes,
 } from "@secateur/core";
 import { autoRidge, denseBlock, factoredBlock, type RowBlock, rowFactor, storedCurvature } from "@secateur/fisher";
-import type { Network } from "@secateur/nn";
+import type { PrunableModel } from "../../prune/prunable-model.ts";
 import type { NetworkGradients } from "../../sensitivity/network-gradients.ts";
 
 /**
@@ -25,7 +25,7 @@ import type { NetworkGradients } from "../../sensitivity/network-gradients.ts";
  */
 export async function takeGradients(
   spec: {
-    network: Network;
+    network: PrunableModel;
     params: readonly FlatParam[];
     weights: Float32Array;
     data: Dataset;

@@ -1,13 +1,13 @@
 /** Layers pruned alone by a layer-wise solver, from their inputs in the dense network. */
 import { type Dataset, type FlatParam, readFlat, type Solver } from "@secateur/core";
 import { activations } from "@secateur/fisher";
-import type { Network } from "@secateur/nn";
 import { pruneLayers } from "@secateur/solvers-layerwise";
+import type { PrunableModel } from "../../prune/prunable-model.ts";
 import type { LayerPruner } from "../../sensitivity/scan-layers.ts";
 
 /** @param spec.data - the calibration examples, all of which are used */
 export function layerPruner(spec: {
-  network: Network;
+  network: PrunableModel;
   solver: Solver;
   params: readonly FlatParam[];
   weights: Float32Array;

@@ -10,7 +10,6 @@ import {
   layoutParams,
   type MeasuredValue,
   mainMeasure,
-  type PruneError,
   type RunContext,
   readFlat,
   sampleIndices,
@@ -19,6 +18,7 @@ import {
 import { badUsage, flagWithoutEffect, keepsNothing, noGradients } from "../../errors.ts";
 import type { FoundEntry, SolverEntry } from "../../plugins/found-entry.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
+import type { ReestimateTime } from "../../prune/augmentation.ts";
 import { poseTask } from "../../prune/pose-task.ts";
 import type { NetworkGradients } from "../../sensitivity/network-gradients.ts";
 import { costlyLayers, sensitiveLayers } from "../../sensitivity/propose-dense.ts";
@@ -31,11 +31,17 @@ import {
 } from "../../sensitivity/scan-layers.ts";
 import type { Proposal, SensitivityDocument } from "../../sensitivity/sensitivity-document.ts";
 import type { Session } from "../../session.ts";
-import { isOnnxModel } from "../large/is-onnx-model.ts";
 import { peakMemoryBytes } from "../memory.ts";
-import { noteTies } from "../open/open-any-model.ts";
+import {
+  asksForMatching,
+  batchNormOfModel,
+  chosenDense,
+  noteCorrected,
+  remeasuringModel,
+} from "../open/any-model-settings.ts";
+import type { EngineChoice } from "../open/load-tensorflow.ts";
+import { type AnyModel, openAnyModel } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
-import { type OpenedModel, openModel } from "../open/open-model.ts";
 import { findSolver } from "../plugins/find-solver.ts";
 import { findTask } from "../plugins/find-task.ts";
 import { versions } from "../versions.ts";
@@ -54,9 +60,11 @@ export const sensitivityDefaults = {
 
 /** What to scan; what is left out is taken from {@link sensitivityDefaults}. */
 export interface SensitivitySpec {
-  /** Absolute path of the checkpoint. */
+  /** Absolute path of the model. */
   readonly path: string;
   readonly arch: string | undefined;
+  /** Of a TensorFlow.js model; default: the fastest that works. */
+  readonly engine?: EngineChoice | undefined;
   /** The DATA argument with absolute paths. */
   readonly data: string;
   readonly normalize: string | undefined;
@@ -75,6 +83,8 @@ export interface SensitivitySpec {
   readonly examples: number | undefined;
   readonly heldOut: number | undefined;
   readonly ridge: number | "auto" | undefined;
+  /** When statistics of batch normalisation are measured anew; default: where the network has any, before and after a layer is pruned. */
+  readonly reestimateBatchNorm?: ReestimateTime | undefined;
   /** The folder from which plugins are looked for. */
   readonly cwd: string;
   readonly session: Session;
@@ -85,7 +95,7 @@ export interface SensitivitySpec {
 /** What a scan starts from: the model and data, gradients, and how the dense network does. */
 export interface OpenedScan {
   readonly found: FoundEntry<SolverEntry>;
-  readonly opened: OpenedModel;
+  readonly opened: AnyModel;
   readonly params: readonly FlatParam[];
   readonly sparsities: readonly number[];
   readonly dense: Evaluation;
@@ -94,14 +104,20 @@ export interface OpenedScan {
   readonly scan: ScanSpec;
 }
 
-function takesCheckpoints(path: string): PruneError {
-  return badUsage(
-    `${path}: sensitivity scans checkpoints of networks (safetensors, PyTorch), not ONNX models; 'secateur prune ${path} --report FILE.html' says what becomes of each layer, 'secateur sweep' what of the network at several sparsities`,
-  );
+/** Opens model and data and takes the gradients; whoever asked closes `opened`. @throws whatever is wrong with the input */
+export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
+  const { path, arch, engine, cwd, session } = spec;
+  const corrects = asksForMatching(spec.reestimateBatchNorm);
+  const opened = await openAnyModel({ path, arch, engine, corrects, cwd, untie: true, onEvent: session.onEvent });
+  try {
+    return await scanOf(opened, spec);
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
 }
 
-/** Opens model and data and takes the gradients. @throws whatever is wrong with the input */
-export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
+async function scanOf(opened: AnyModel, spec: SensitivitySpec): Promise<OpenedScan> {
   const { path, data: source, cwd, session } = spec;
   const { sparsity = sensitivityDefaults.sparsity } = spec;
   const found = await findSolver(spec.solver ?? sensitivityDefaults.solver, cwd);
@@ -111,33 +127,37 @@ export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
     throw flagWithoutEffect({ flag: "--ridge", reason: `${found.entry.name} takes no gradients` });
   }
   const { onEvent } = session;
-  if (await isOnnxModel(path)) throw takesCheckpoints(path);
-  const opened = await openModel({ path, arch: spec.arch, onEvent, cwd });
   const { network } = opened;
-  noteTies(opened, { untie: true, onEvent });
-  const { spec: layout } = network;
   const { normalize } = spec;
   const named = spec.task === undefined ? undefined : (await findTask(spec.task, cwd)).task;
   const data = await openData({
     data: source,
     ...{ normalize, preprocess: { text: spec.preprocess }, stated: opened.stated },
-    task: named ?? opened.trainedFor,
-    classes: layout.classes,
-    network: layout,
+    task: named ?? opened.own?.trainedFor,
+    classes: opened.classes,
+    network: opened.spec,
     inputs: network.inputs,
     onEvent,
     cwd,
   });
   const { forGradients, heldOut } = splitTraining(data.train, spec);
   const ctx = session.context();
-  const params = layoutParams(network);
+  const params = layoutParams(network, chosenDense(opened, []).pruned);
   const weights = await readFlat(network, params);
   const sparsities = [...new Set([...(spec.sparsities ?? sensitivityDefaults.sparsities), sparsity])].sort(
     (a, b) => a - b,
   );
   assertKeepsSome({ path, params, sparsities: spec.sparsities ?? [] });
   noteSkipped({ params, sparsities, onEvent });
-  const posed = await poseTask({ network, data: { train: forGradients, test: heldOut }, named, session });
+  const { reestimateBatchNorm: when } = spec;
+  const settings = batchNormOfModel(opened, when === undefined ? {} : { when });
+  if (settings) noteCorrected(opened, session);
+  // The examples that are measured decide nothing.
+  const seen = { ...data, train: forGradients, test: heldOut };
+  const measurements = remeasuringModel({ model: opened, data: seen, settings, session });
+  await measurements.before();
+  const posed = await poseTask({ network, data: seen, named, session });
+  await measurements.judgeBy(posed);
   const { task } = posed;
   const dense = await posed.evaluate(network, ctx);
   const rows = forGradients.size;
@@ -152,7 +172,8 @@ export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
   const pruner = gradients
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });
-  const scan: ScanSpec = { network, pruner, evaluate: (inner) => posed.evaluate(network, inner) };
+  const { recalibrate } = measurements;
+  const scan: ScanSpec = { network, pruner, recalibrate, evaluate: (inner) => posed.evaluate(network, inner) };
   return { found, opened, params, sparsities, dense, rows, gradients, scan };
 }
 
@@ -163,12 +184,24 @@ export async function openScan(spec: SensitivitySpec): Promise<OpenedScan> {
  * @throws whatever is wrong with the input; the first layer's error, or ERR_ABORTED, where nothing was found
  */
 export async function runSensitivity(spec: SensitivitySpec): Promise<SensitivityDocument> {
-  const { path, data: source, session } = spec;
-  const { sparsity = sensitivityDefaults.sparsity } = spec;
-  const { onEvent } = session;
-  const ctx = session.context();
+  const ctx = spec.session.context();
   const started = ctx.now();
   const start = await openScan(spec);
+  try {
+    return await runScan(start, { ...spec, started }, ctx);
+  } finally {
+    start.opened.close();
+  }
+}
+
+async function runScan(
+  start: OpenedScan,
+  spec: SensitivitySpec & { readonly started: number },
+  ctx: RunContext,
+): Promise<SensitivityDocument> {
+  const { path, data: source, session, started } = spec;
+  const { sparsity = sensitivityDefaults.sparsity } = spec;
+  const { onEvent } = session;
   const { found, opened, sparsities, dense, rows, gradients } = start;
   const elsewhere = await spec.elsewhere?.(start);
   const scan: ScanSpec = { ...start.scan, ...(elsewhere ? { elsewhere } : {}) };
@@ -201,7 +234,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     ...{
       model: path,
       modelSha256: opened.sha256,
-      arch: opened.architecture.name,
+      arch: opened.arch,
       data: source,
       solver: found.entry.name,
       dense,
@@ -212,7 +245,7 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
     ...{ proposal, seed: session.seed, backend: session.kernels.name },
     timing: { gradientMs: gradients?.gradientMs ?? 0, totalMs: ctx.now() - started },
     peakMemoryBytes: peakMemoryBytes(),
-    versions: versions([found]),
+    versions: versions([found, ...opened.packages]),
   };
 }
 

@@ -1,5 +1,7 @@
 import type { JobKinds } from "@secateur/jobs";
 import { columnsKind, columnsKindName } from "../../columns/columns-kind.ts";
+import { inputsKind, inputsKindName } from "../../derivatives-apart/inputs-kind.ts";
+import { rowsKind, rowsKindName } from "../../derivatives-apart/rows-kind.ts";
 import { solveKind, solveKindName } from "../../layers-apart/solve-kind.ts";
 import { traceKind, traceKindName } from "../../layers-apart/trace-kind.ts";
 import { memberKind, memberKindName } from "../../soups-apart/member-kind.ts";
@@ -14,6 +16,8 @@ export function jobKinds(host: JobHost): JobKinds {
     [layerKindName]: layerKind(host),
     [columnsKindName]: columnsKind(host, { readsPaths: false }),
     [memberKindName]: memberKind(host),
+    [rowsKindName]: rowsKind(host),
+    [inputsKindName]: inputsKind(host),
     [solveKindName]: solveKind(host),
     [traceKindName]: traceKind(host),
   };

@@ -4,7 +4,7 @@ import { pruneAndMeasure } from "../../../sensitivity/scan-layers.ts";
 import type { Session } from "../../../session.ts";
 import { type OpenedScan, openScan, type SensitivitySpec } from "../../sensitivity/run-sensitivity.ts";
 import { type PortableInputs, viewInputs } from "../input-files.ts";
-import { type JobHost, outliving, type PortableSetting } from "../job-host.ts";
+import { type Closable, type JobHost, outliving, type PortableSetting } from "../job-host.ts";
 import { checkJob } from "./check-job.ts";
 
 /** The name of the kind. */
@@ -34,21 +34,23 @@ export function layerKind(host: JobHost): JobKind {
     const session = await host.session(portable, { signal, onEvent });
     const opened = await keepScan(host, { portable, session }, async () => {
       const { path, data, preprocess } = await viewInputs(store, portable);
-      return await openScan({ ...portable, path, data, preprocess, cwd: host.cwd, session: outliving(session) });
+      const scan = { ...portable, path, data, preprocess, cwd: host.cwd, session: outliving(session) };
+      const start = await openScan(scan);
+      return { ...start, close: () => start.opened.close() };
     });
     const found = await pruneAndMeasure({ ...opened.scan, names, keep }, session.context());
     return { result: found as unknown as Json };
   };
 }
 
-/** A scan of the last job, where it is the same. */
+/** A scan of the last job, where it is the same; the host closes its model. */
 export async function keepScan(
   host: JobHost,
   { portable, session }: { portable: PortableScan; session: Session },
-  open: () => Promise<OpenedScan>,
+  open: () => Promise<OpenedScan & Closable>,
 ): Promise<OpenedScan> {
   const key = { ...portable, backend: session.kernels.name, scan: true } as unknown as Json;
-  return await host.keep(key, async () => ({ ...(await open()), close: () => {} }));
+  return await host.keep(key, open);
 }
 
 /** A job of this kind. */

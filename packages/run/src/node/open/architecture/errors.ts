@@ -7,7 +7,8 @@ export function architectureNeeded(spec: { path: string; tensors: string; known:
     "ERR_ARCHITECTURE",
     `${spec.path}: it holds only tensors (${spec.tensors}) and they fit no built-in network by themselves; ` +
       `say which one with --arch: ${spec.known.join(", ")}, mlp:SIZES such as mlp:784-300-10, or a file such as net.json ` +
-      "that describes its layers; for other networks give a TensorFlow.js model.json, or make a ModelAdapter in code",
+      "that describes its layers (its keys are in docs/cli.md); any other network can be given as an ONNX model, which describes itself (torch.onnx.export " +
+      "writes one in PyTorch), or as a TensorFlow.js model.json",
     { details: spec },
   );
 }
