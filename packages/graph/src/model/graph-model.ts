@@ -55,12 +55,12 @@ export interface GraphModel extends Model {
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The axis that counts examples in the graph, of inputs and outputs where it is not the first; in data and results they come first. */
   readonly exampleAxes: ReadonlyMap<string, number>;
-  /** Names of the statistics of normalisations, which are read and written as parameters are. */
-  readonly statistics: readonly string[];
   /** Names of the weights in the order in which the graph uses them. */
   readonly order: readonly string[];
-  /** Statistics of batch normalisations as they are now, by name. */
+  /** Statistics of batch normalisations as they are now, by name; read and written as parameters are. */
   readonly statistics: ReadonlyMap<string, Mat>;
+  /** Biases of LSTM and GRU as they are now, by name; read and written as parameters are, and trained by nothing. */
+  readonly recurrentBiases: ReadonlyMap<string, Mat>;
   /** Names of the weights of convolutions. */
   readonly convolutions: readonly string[];
   /** Operators that are not known, and how often each stands in the graph. */
@@ -113,7 +113,6 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     exampleAxes: state.axes,
     keptDense: state.dense,
     unknownOperators: state.unknown,
-    statistics: state.norms.flatMap((norm) => Object.values(statisticNames(norm))),
     order: orderOfUse(spec.graph, [...state.params.values()]),
     convolutions: [...state.params.values()].flatMap(({ name, uses }) =>
       uses.some(({ op }) => op.startsWith("Conv")) ? [name] : [],
@@ -121,6 +120,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     corrected: state.folded.map(({ param }) => param.name),
     written,
     statistics: statisticsByName(state),
+    recurrentBiases: new Map(state.recurrentBiases.map((bias) => [bias.name, column(bias)] as const)),
     biases: new Map([...state.biases.values()].map((bias) => [bias.name, column(bias)] as const)),
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
