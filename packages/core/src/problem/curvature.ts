@@ -70,6 +70,8 @@ export interface FactorView {
    * rows can be met by few columns at a time.
    */
   columnGram?(support: Uint32Array, out: Mat): void | Promise<void>;
+  /** Multiply-adds behind one entry of `columnGram`; default `rows`. */
+  readonly columnGramCost?: number;
   /** The view over G[:, support] (support ascending), where it has products of its own that are cheaper. Release it. */
   restricted?(support: Uint32Array): FactorView & { release(): void };
   /** ||G_j||^2 [dim] f64; shared, not to be written to */
