@@ -30,6 +30,7 @@ const mostDeaths = 20;
 const ownBytes = 2 ** 28;
 const memoryMs = 500;
 const cancelMs = 1000;
+const foundMs = 1000;
 /** A server that is away cannot take jobs back: its locks run out instead. */
 const drainMs = 22_000;
 /** A job for other versions, or of another store, is offered to the next worker after this, and after twice as long each time. */
@@ -42,7 +43,10 @@ export type WorkerEvent =
   | { readonly type: "started" | "finished" | "back"; readonly label: string }
   | { readonly type: "failed"; readonly label: string; readonly message: string }
   | { readonly type: "left"; readonly label: string; readonly reason: string }
-  | { readonly type: "lost"; readonly reason: string };
+  | { readonly type: "lost"; readonly reason: string }
+  | { readonly type: "found" }
+  /** There was no store at that place: one was made. */
+  | { readonly type: "made"; readonly place: string };
 
 /** What a worker is made of. */
 export interface WorkerSpec {
@@ -75,10 +79,25 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   const { address, store, threads, packages, signal, onEvent, memoryBytes, pace = 1 } = spec;
   const id = randomUUID();
   const where = `${hostname()}:${process.pid}`;
+  // Every part of the connection tells it, each time that it tries.
+  let [isLost, isAsking] = [false, false];
   const server = await openServer({
     ...{ address, cwd: spec.cwd },
-    onLost: (reason) => onEvent({ type: "lost", reason }),
+    onLost(reason) {
+      if (!isLost) onEvent({ type: "lost", reason });
+      isLost = true;
+    },
   });
+  /** Once it was lost: whether the server answers again. */
+  const findAgain = async (): Promise<void> => {
+    if (!isLost || isAsking) return;
+    isAsking = true;
+    await queue.getJobCounts("active").finally(() => {
+      isAsking = false;
+    });
+    isLost = false;
+    onEvent({ type: "found" });
+  };
   const { WaitingError, DelayedError, UnrecoverableError } = server.bullmq;
   const queue = server.queue();
   const pool = threadPool({
@@ -179,6 +198,11 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       return { waitedMs };
     } catch (error) {
       if (error instanceof DelayedError) throw error;
+      if (isPruneError(error) && error.code === "ERR_MEETING_WAITS") {
+        onEvent({ type: "back", label });
+        await queued.moveToDelayed(performance.timeOrigin + performance.now() + (error.details["ms"] as number), token);
+        throw new DelayedError();
+      }
       const isAbort = isPruneError(error) && error.code === "ERR_ABORTED";
       if (isAbort && !isCancelled) {
         onEvent({ type: "back", label });
@@ -232,6 +256,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
     onEvent({ type: "ready", where });
     const timers = [
       setInterval(() => void say().catch(() => {}), pace * sayMs),
+      setInterval(() => void findAgain().catch(() => {}), pace * foundMs),
       setInterval(() => {
         const bytes = process.memoryUsage.rss();
         if (memoryBytes === undefined || bytes <= memoryBytes || running.size === 0) return;
