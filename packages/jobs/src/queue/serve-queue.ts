@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import process from "node:process";
 import { isPruneError } from "@secateur/core";
-import type { Job as QueuedJob } from "bullmq";
+import type { Job as QueuedJob, Worker } from "bullmq";
 import { foreignQueue, memoryExceeded, storeNotShared } from "../errors.ts";
 import type { Job } from "../job/job.ts";
 import { findRecord, readJob } from "../job/perform-job.ts";
@@ -33,9 +33,13 @@ const cancelMs = 1000;
 const foundMs = 1000;
 /** A server that is away cannot take jobs back: its locks run out instead. */
 const drainMs = 22_000;
-/** A job for other versions, or of another store, is offered to the next worker after this, and after twice as long each time. */
+/** A job for other versions, or of another store, is offered again after this. */
 const offerMs = 500;
-const longestOfferMs = 30_000;
+/**
+ * Whoever left one takes no more for as long, twice as long after each in a row: leaving takes no time and work does, so that a worker that fits nothing would
+ * have every job in its hands before those that fit come to it.
+ */
+const longestRestMs = 10_000;
 
 /** What a worker tells whoever started it. */
 export type WorkerEvent =
@@ -107,8 +111,10 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   const draining = new AbortController();
   /** Labels by id: two jobs may have one label. */
   const running = new Map<string, string>();
-  /** How often a job was left to others. */
-  const left = new Map<string, number>();
+  /** Jobs that were left to others. */
+  const left = new Set<string>();
+  let leftInRow = 0;
+  let worker: Worker<Message, Answer> | undefined;
   const counts = { done: 0, failed: 0 };
   let fatal: unknown;
   let idleSince = performance.now();
@@ -118,11 +124,12 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
     queued: QueuedJob,
     { label, reason, token }: { label: string; reason: string; token: string },
   ) => {
-    const times = left.get(queued.id!) ?? 0;
-    left.set(queued.id!, times + 1);
-    if (times === 0) onEvent({ type: "left", label, reason });
-    const pause = pace * Math.min(longestOfferMs, offerMs * 2 ** times);
-    await queued.moveToDelayed(performance.timeOrigin + performance.now() + pause, token);
+    if (!left.has(queued.id!)) onEvent({ type: "left", label, reason });
+    left.add(queued.id!);
+    const rest = pace * Math.min(longestRestMs, offerMs * 2 ** leftInRow++);
+    await worker?.pause(true);
+    setTimeout(() => draining.signal.aborted || worker?.resume(), rest).unref();
+    await queued.moveToDelayed(performance.timeOrigin + performance.now() + pace * offerMs, token);
     throw new DelayedError();
   };
   /** Gives a job back as if it had not been taken. */
@@ -184,6 +191,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       if (reason !== undefined) {
         return await leave(queued, { label, reason: `this worker ${reason}`, token });
       }
+      leftInRow = 0;
       await pool.run(job, {
         where: (thread) => (threads === 1 ? where : `${where}/${thread + 1}`),
         signal: stop.signal,
@@ -243,7 +251,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   try {
     await refuseForeign(queue, address);
     await say();
-    const worker = server.worker(run, {
+    worker = server.worker(run, {
       ...{
         concurrency: threads,
         lockDuration: pace * lockMs,
