@@ -1,15 +1,6 @@
 /** Every error the Brain Surgeon solvers throw themselves, one factory each. */
 import { PruneError } from "@secateur/core";
 
-/** Swaps are of single weights. */
-export function onlySingleWeights(problem: string): PruneError {
-  return new PruneError(
-    "ERR_INCOMPATIBLE",
-    `cbs cannot select for '${problem}': its units are groups of weights, and swaps are of single ones; use the selector obd or woodfisher`,
-    { details: { problem } },
-  );
-}
-
 /** The curvature gives no single columns of its gradient rows. */
 export function needsColumns(who: string): PruneError {
   return new PruneError(

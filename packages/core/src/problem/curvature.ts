@@ -55,6 +55,8 @@ export interface FactorView {
   readonly dtype: Dtype;
   /** What one product costs, in multiply-adds on numbers streamed from memory: rows * dim for stored rows, less for factored ones. */
   readonly productCost: number;
+  /** G [rows, dim] where it is kept as one matrix; not to be written to. */
+  readonly stored?: Mat;
   /** out [rows] = G x, x [dim] */
   times(x: Vec, out: Vec): void | Promise<void>;
   /** out [dim] = G'u, u [rows] */
@@ -70,6 +72,8 @@ export interface FactorView {
    * rows can be met by few columns at a time.
    */
   columnGram?(support: Uint32Array, out: Mat): void | Promise<void>;
+  /** Multiply-adds behind one entry of `columnGram`; default `rows`. */
+  readonly columnGramCost?: number;
   /** The view over G[:, support] (support ascending), where it has products of its own that are cheaper. Release it. */
   restricted?(support: Uint32Array): FactorView & { release(): void };
   /** ||G_j||^2 [dim] f64; shared, not to be written to */

@@ -47,6 +47,7 @@ export function kroneckerFactor(spec: {
     transposeTimes: (u, out) => multiply({ blocks, x: u, out, kernels, by: "G'" }),
     gramTimes: (x, out) => multiply({ blocks, x, out, kernels, by: "G'G" }),
     columnGram: (support, out) => writeColumnGram(blocks, support, out),
+    columnGramCost: 1,
     restricted: (support) => restrictedView(view, { blocks, support, kernels }),
     inverse(support) {
       const factors = blocks.map(({ A, B }, l) => ({ param: layers[l]!.param, A, B }));

@@ -5,6 +5,7 @@
  * run on the used columns only, and where few weights are left on those alone.
  */
 import {
+  type Dtype,
   dtypeOf,
   firstNotFinite,
   type GradientRequest,
@@ -14,6 +15,7 @@ import {
   type Mat,
   matrix,
   notFiniteOutput,
+  plainView,
   type RunContext,
   throwIfAborted,
   unknownName,
@@ -74,34 +76,40 @@ export async function linearizeDense(
   const { data, examples, params } = request;
   const { kernels } = ctx;
   throwIfAborted(ctx.signal);
-  const batch = await data.batch(examples);
-  const inputs = copied(inputRows(batch), kernels);
+  const owned: Vec[] = [];
+  const own = (length: number, dtype: Dtype): Vec => {
+    owned.push(kernels.alloc(length, dtype));
+    return plainView(owned.at(-1)!);
+  };
+  const batch = await data.batch(examples, (length) => own(length, "f32") as Float32Array);
+  const given = inputRows(batch);
+  const isInKernels = owned.some(
+    ({ buffer, byteOffset }) => given.data.buffer === buffer && given.data.byteOffset === byteOffset,
+  );
+  const inputs = isInKernels ? given : copied(given, own);
   const activations = denseForward(spec, weights, inputs, kernels);
   const { logits } = activations;
   if (!logits.data.every((value: number) => Number.isFinite(value))) {
     throw notFiniteOutput(spec.name, examples[firstNotFinite(asOutputs(logits))]!);
   }
   const { starts, size } = flatStarts(weights, params);
-  const snapshots: Vec[] = [];
+  // Fresh memory is zeroed, which takes as long as a product over few weights.
+  const pool = createPool(kernels, dtypeOf(logits.data));
   const layers = spec.layers.flatMap((layer, l): LinearLayer[] => {
     const input = activations.inputs[l]!;
     if (layer.kind === "relu") return [{ kind: "relu", input }];
     if (layer.kind !== "dense") return [];
     // A copy: trial weights may be written into the network while products with J go on.
-    const W = copied(weights.get(`${layer.name}.weight`)!, kernels);
-    snapshots.push(W.data);
+    const W = copied(weights.get(`${layer.name}.weight`)!, own);
     const weightStart = starts.get(`${layer.name}.weight`) ?? -1;
     const biasStart = starts.get(`${layer.name}.bias`) ?? -1;
-    const panels = inputPanels(input, kernels);
+    const panels = inputPanels(input, pool);
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart, panels } }];
   });
-  // Fresh memory is zeroed, which takes as long as a product over few weights.
-  const pool = createPool(kernels, dtypeOf(logits.data));
   const rows = linearization({ layers, size, logits, kernels, pool }, () => {
     pool.close();
     activations.release();
-    for (const { dense } of layers) dense?.panels.release();
-    for (const data of [inputs.data, ...snapshots]) kernels.free(data);
+    for (const vector of owned) kernels.free(vector);
   });
   return namedLinearization(rows, { data, batch });
 }
@@ -264,11 +272,13 @@ function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void
     });
   }
   for (const [layer, delta] of sums) {
-    const input = { ...layer.input, data: pool.take(layer.input.data.length) };
+    // Of the size of the panels, which take the same vector later.
+    const room = pool.take(layer.dense!.panels.size);
+    const input = { ...layer.input, data: room.subarray(0, layer.input.data.length) };
     kernels.multiply(layer.input.data, layer.input.data, input.data);
     const { sparse: _products, ...dense } = layer.dense!;
     writeWeightGradients(state, { layer: { ...layer, input, dense }, delta, out });
-    pool.give(input.data);
+    pool.give(room);
     pool.give(delta.data);
   }
 }
@@ -308,9 +318,9 @@ function writeColumns(A: Mat, spec: { layer: LinearLayer; delta: Mat; columns: U
   });
 }
 
-/** A copy in kernel memory. */
-function copied(a: Mat, kernels: Kernels): Mat {
-  const data = kernels.alloc(a.data.length, dtypeOf(a.data));
+/** A copy in a new vector. */
+function copied(a: Mat, room: (length: number, dtype: Dtype) => Vec): Mat {
+  const data = room(a.data.length, dtypeOf(a.data));
   data.set(a.data);
   return { ...a, data };
 }

@@ -1,5 +1,6 @@
 import {
   arrayDataset,
+  createPool,
   createRng,
   createRunContext,
   type FloatTensors,
@@ -74,7 +75,7 @@ describe("a dense layer over few of its weights", () => {
   });
 
   test("takes no panels where most weights are there, the layer is small, or the kernels have no such products", () => {
-    const panels = inputPanels(matrix(count, 200, random(count * 200)), referenceKernels);
+    const panels = inputPanels(matrix(count, 200, random(count * 200)), createPool(referenceKernels, "f64"));
     const every = (step: number): Uint32Array =>
       Uint32Array.from({ length: Math.floor(20_000 / step) }, (_, i) => i * step);
     const of = (columns: Uint32Array, kernels: Kernels = referenceKernels, outputs = 100) =>

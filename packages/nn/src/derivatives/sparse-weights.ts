@@ -18,30 +18,27 @@ const leastWork = 2 ** 20;
 /** A layer's inputs [examples, in] in panels of examples: [count, in, 32], zeros after the last example. Made when first asked for. */
 export interface InputPanels {
   readonly count: number;
+  /** How many numbers they are, those that fill the last one up included. */
+  readonly size: number;
   data(): Vec;
-  release(): void;
 }
 
-/** Panels in kernel memory, of inputs that stay as they are. */
-export function inputPanels(input: Mat, kernels: Kernels): InputPanels {
-  const { rows: examples, cols } = input;
-  const count = Math.ceil(examples / panelWidth);
-  const dtype = dtypeOf(input.data);
+/** Panels of inputs that stay as they are, in a vector of the pool. */
+export function inputPanels(input: Mat, pool: Pool): InputPanels {
+  const count = Math.ceil(input.rows / panelWidth);
+  const size = count * panelWidth * input.cols;
   let panels: Vec | undefined;
   const make = (): Vec => {
-    const made = kernels.alloc(count * panelWidth * cols, dtype);
-    rowsToPanels(input, made, kernels);
+    const made = pool.take(size);
+    rowsToPanels(input, made, pool.kernels);
     return made;
   };
   return {
     count,
+    size,
     data() {
       panels ??= make();
       return panels;
-    },
-    release() {
-      if (panels) kernels.free(panels);
-      panels = undefined;
     },
   };
 }

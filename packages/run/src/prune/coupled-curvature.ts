@@ -112,6 +112,7 @@ function viewInOrder(inner: FactorView, at: Uint32Array): FactorView {
   return {
     ...{ rows: inner.rows, dim: at.length, scale: inner.scale, damping: inner.damping },
     ...{ dtype: inner.dtype, productCost: inner.productCost },
+    ...(inner.columnGramCost === undefined ? {} : { columnGramCost: inner.columnGramCost }),
     times: (x, out) => inner.times(scattered(x, at, dim), out),
     async transposeTimes(u, out) {
       const whole = emptyLike(out, dim);

@@ -1,20 +1,21 @@
 /**
  * CBS-S, the local search for argmin over masks of f(P) = w_P' H w_P (Yu et al., ICML 2022, section 4.2). Each round takes
- * the pruned weights of largest alpha and the kept ones of least beta into a pool and swaps there (swap-pool.ts).
+ * the pruned units of largest alpha and the kept ones of least beta into a pool and swaps there (swap-pool.ts).
  * Departures: the pool is drawn from the whole network by two products with the factored rows, not from one layer's block of
  * H; gains are exact after every swap; and rounds end when one gains less than a fraction of what all gained so far.
  */
 
 import type { Mask, RunContext } from "@secateur/core";
 import { defaults } from "../defaults.ts";
-import { type CbsModel, type CbsPoint, cbsPoint, weightedBlock } from "./cbs-model.ts";
+import { type CbsModel, type CbsPoint, cbsPoint } from "./cbs-model.ts";
 import { type MaySwap, type SwapPool, swapBest, swapPass } from "./swap-pool.ts";
+import { unitBlock } from "./unit-products.ts";
 
 /** Settings of the local search. */
 export interface CbsSearchOptions {
   /** "best" (default): the best swap of the pool, again and again. "published": one pass with window and misses a round. */
   readonly search?: "best" | "published" | undefined;
-  /** Pool members of each kind; default 256. */
+  /** Pool members of each kind; default 256. Of groups as many as have so many weights, and at least 32. */
   readonly pool?: number | undefined;
   /** Rounds at most; default 60. */
   readonly rounds?: number | undefined;
@@ -68,9 +69,9 @@ async function searchRound(
   const { model, point, pool: size = usual.pool, search = usual.search, epsilon = usual.epsilon } = spec;
   const { window = usual.window, misses = usual.misses } = spec;
   const { problem } = model;
-  const members = choosePool(model, point, size);
+  const members = choosePool(model, point, unitsOf(model, size));
   const pool: SwapPool = {
-    B: await weightedBlock(model, members),
+    B: await unitBlock(model.products, members),
     v: Float64Array.from(members, (j) => point.v[j]!),
     pruned: Uint8Array.from(members, (j) => 1 - point.mask[j]!),
   };
@@ -96,7 +97,16 @@ async function searchRound(
   return { mask, swaps };
 }
 
-/** The pruned weights of largest alpha and the kept ones of least beta, ascending. */
+/** Fewest groups of each kind in a pool. */
+const leastGroups = 32;
+
+/** How many units a pool of so many weights has. */
+function unitsOf({ problem: { units, w } }: CbsModel, weights: number): number {
+  if (units.perWeight) return weights;
+  return Math.min(weights, Math.max(leastGroups, Math.floor((weights * units.count) / w.cols)));
+}
+
+/** The pruned units of largest alpha and the kept ones of least beta, ascending. */
 function choosePool({ own, problem, kernels }: CbsModel, { mask, v }: CbsPoint, size: number): Uint32Array {
   const eligible = problem.constraint.count?.eligible;
   const out = new Float64Array(mask.length).fill(Number.NEGATIVE_INFINITY);

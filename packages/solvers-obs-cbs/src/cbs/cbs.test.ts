@@ -6,25 +6,25 @@ import {
   keepCount,
   matrix,
   type Problem,
-  weightUnits,
 } from "@secateur/core";
 import { denseFactor } from "@secateur/fisher";
 import { describe, expect, test } from "vitest";
 import { combinatorial, denseHessian, exactOn, masks, randomProblem, withoutColumns } from "../problem.test-support.ts";
 import { cbs, cbsSelector } from "./cbs.ts";
-import { cbsModel, cbsPoint, cbsValue, weightedBlock } from "./cbs-model.ts";
+import { cbsModel, cbsPoint, cbsValue } from "./cbs-model.ts";
 import { cbsSearch } from "./cbs-search.ts";
 import { magnitudeStart, partitionStart } from "./cbs-starts.ts";
 import { type SwapPool, swap, swapBest, swapGain, swapPass } from "./swap-pool.ts";
+import { unitBlock } from "./unit-products.ts";
 
 const ctx = createRunContext();
 
 /** The pool of all weights of a problem. */
 async function wholePool(problem: Problem, mask: Uint8Array): Promise<SwapPool> {
-  const model = cbsModel(problem, ctx.kernels);
+  const model = await cbsModel(problem, ctx.kernels);
   const { v } = await cbsPoint(model, mask);
   const members = Uint32Array.from(mask.keys());
-  return { B: await weightedBlock(model, members), v: v.slice(), pruned: mask.map((bit) => 1 - bit) };
+  return { B: await unitBlock(model.products, members), v: v.slice(), pruned: mask.map((bit) => 1 - bit) };
 }
 
 /** The same problem, calling back before every product with its rows. */
@@ -247,15 +247,13 @@ describe("CBS-S against brute force", () => {
     const problem = randomProblem({ n: 6, p: 10, keep: 4, constraint: frozen });
     expect(await cbsSelector().select(problem, ctx)).toEqual(magnitudeStart(problem));
     const free = randomProblem({ n: 6, p: 10, keep: 4, constraint: base });
-    const model = cbsModel(free, ctx.kernels);
+    const model = await cbsModel(free, ctx.kernels);
     const moved = await cbsSearch({ model, start: magnitudeStart(free) }, ctx);
     expect(await cbsValue(model, moved.mask)).toBeLessThan(await cbsValue(model, magnitudeStart(free)));
   });
 
-  test("refuses grouped units and curvatures without columns", async () => {
+  test("refuses curvatures without columns", async () => {
     const problem = randomProblem({ n: 4, p: 6, keep: 3 });
-    const grouped = { ...problem, units: { ...weightUnits(6), perWeight: false } };
-    await expect(cbs().solve(grouped, ctx)).rejects.toThrow(/groups of weights/);
     const { columns: _, ...view } = problem.curvature.factor!();
     const bare = { ...problem, curvature: { ...problem.curvature, factor: () => view } };
     await expect(cbs().solve(bare, ctx)).rejects.toThrow(/single columns/);

@@ -1,6 +1,6 @@
 /**
  * The Combinatorial Brain Surgeon (Yu, Serra, Ramalingam, Zhe, ICML 2022): CBS-S chooses which weights go together,
- * argmin f(P) = w_P' H w_P, from several starts by local search; CBS-U, the joint OBS update, re-fits the others.
+ * argmin f(P) = w_P' H w_P (weights, or whole groups of them), from several starts by local search; CBS-U, the joint OBS update, re-fits the others.
  */
 
 import {
@@ -26,7 +26,7 @@ import { magnitudeStart, partitionStart, saliencyStart } from "./cbs-starts.ts";
 export interface CbsOptions extends CbsSearchOptions {
   /**
    * What the first start keeps: "magnitude", the largest |w|, as published and the default of a selection in one step, or
-   * "saliency", the largest H_jj w_j^2, the default in several: it is the best mask where weights do not interact.
+   * "saliency", the largest w_u' H_uu w_u (H_jj w_j^2 of a single weight), the default in several: it is the best mask where weights do not interact.
    */
   readonly start?: "magnitude" | "saliency" | undefined;
   /** Random magnitude partitions to draw beside the magnitude start; default 0. */
@@ -52,7 +52,7 @@ interface Selected extends CbsFound {
 
 /** CBS-S. Starts run one after the other, each on all the threads of the kernels. */
 async function select(problem: Problem, options: CbsOptions, ctx: RunContext): Promise<Selected> {
-  const model = cbsModel(problem, ctx.kernels);
+  const model = await cbsModel(problem, ctx.kernels);
   const { draws = defaults.cbs.draws, starts = defaults.cbs.starts } = options;
   const masks = [options.start === "saliency" ? saliencyStart(model) : magnitudeStart(problem)];
   for (let draw = 1; draw <= draws; draw++) masks.push(partitionStart(problem, ctx.rng.fork(`partition ${draw}`)));
@@ -84,7 +84,9 @@ function lastOf(trace: readonly number[]): number {
  * Time: a round is two products, n (2 pool)^2 / 2 multiply-adds and 4 pool^2 a swap; a draw is one product. Memory: 16 n pool bytes
  * and 32 pool^2.
  *
- * @throws ERR_INCOMPATIBLE for grouped units or a curvature without columns
+ * Groups of weights: a round is one pass over stored rows, or a product with each group of the pool where there are no rows.
+ *
+ * @throws ERR_INCOMPATIBLE for a curvature without columns
  */
 export function cbsSelector(options: CbsOptions = {}): Selector {
   return selectOverRows({

@@ -10,6 +10,8 @@ export interface Measured {
   readonly pruned: Evaluation;
   /** "calibration": there are no data set apart for testing, so both are measured on what the run worked with. */
   readonly measuredOn: "test" | "calibration";
+  /** Statistics of batch normalisation were measured anew before `dense` was. */
+  readonly remeasured?: true;
 }
 
 /** A pruning run with the evaluations around it. */

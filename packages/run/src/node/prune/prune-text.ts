@@ -21,7 +21,11 @@ export function pruneText(document: PruneDocument): string {
   const right = { align: "right" } as const;
   const zeros = document.layers.reduce((sum, { kept }) => sum + kept, 0) - nonzeros;
   const numbers = formatTable(
-    [{ title: "" }, { title: "before", ...right }, { title: "after", ...right }],
+    [
+      { title: "" },
+      { title: document.remeasured ? "before, statistics measured anew" : "before", ...right },
+      { title: "after", ...right },
+    ],
     [
       ...(dense && pruned && measuredOn ? measuredRows({ dense, pruned, measuredOn }) : []),
       ["non-zero weights", "", `${formatCount(nonzeros)} of ${formatCount(prunable)}`],
