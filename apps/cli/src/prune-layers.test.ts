@@ -1,10 +1,11 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeSafetensors, readCheckpoint } from "@secateur/formats";
-import { createNetwork } from "@secateur/nn";
+import { createRng } from "@secateur/core";
+import { encodeNpy, encodeSafetensors, readCheckpoint } from "@secateur/formats";
+import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { namedArchitecture, type PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import { call, refused, smallTask } from "./testing.test-support.ts";
+import { call, refused, smallTask, temporaryFolder } from "./testing.test-support.ts";
 
 async function prune(argv: readonly string[]): Promise<PruneDocument> {
   const { code, stdout, stderr } = await call(["prune", ...argv, "--quiet", "--json"]);
@@ -149,4 +150,45 @@ describe("prune layer by layer", () => {
     await recipe(0);
     expect(await refused(["prune", "--recipe", path])).toMatch(/'layers.pattern'.*ERR_RECIPE/);
   });
+});
+
+test("operations alone are limited layer by layer where layers differ in those of a weight, unless a solver or what belongs to one is named", async () => {
+  const folder = await temporaryFolder();
+  const images: NetworkSpec = {
+    ...{ name: "images", inputShape: [2, 6, 6], classes: 3 },
+    layers: [
+      { kind: "conv2d", name: "c1", in: 2, out: 4, kernel: [3, 3], padding: 1 },
+      { kind: "relu" },
+      { kind: "global-average-pool" },
+      { kind: "dense", name: "fc", in: 4, out: 3 },
+      { kind: "log-softmax" },
+    ],
+  };
+  const tensors = createNetwork(images, { seed: 3 }).tensors();
+  const named = tensors.map(({ data, ...rest }) => ({ ...rest, dtype: "f32" as const, data: Float32Array.from(data) }));
+  const conv = join(folder, "net.safetensors");
+  const metadata = { "secateur.architecture": JSON.stringify(images) };
+  await writeFile(conv, encodeSafetensors({ tensors: named, metadata }));
+  const rng = createRng(5);
+  const x = Float32Array.from({ length: 60 * 72 }, () => rng.normal());
+  await writeFile(join(folder, "X.npy"), encodeNpy({ shape: [60, 2, 6, 6], data: x }));
+  await writeFile(
+    join(folder, "Y.npy"),
+    encodeNpy({ shape: [60], data: Float32Array.from({ length: 60 }, (_, i) => i % 3) }),
+  );
+  const pictures = `npy:${join(folder, "X.npy")},${join(folder, "Y.npy")}`;
+  const { model, data } = await smallTask();
+  const solverOf = async (...argv: string[]): Promise<string> => (await prune([...argv, "--force"])).solver;
+  const limited = [conv, "--data", pictures, "--flops", "0.5"];
+  const document = await prune(limited);
+  expect(document.solver).toBe("layerwise");
+  expect(document.out).toMatch(/layerwise-0\.5flops\.safetensors$/);
+  expect(document.limits![0]!.reached).toBeLessThanOrEqual(0.5 + 1e-9); // the limit's own slack
+  expect(await solverOf(...limited, "--sparsity", "0.3")).toBe("chita");
+  expect(await solverOf(...limited, "--stages", "1")).toBe("chita");
+  expect(await solverOf(...limited, "--solver", "magnitude")).toBe("magnitude");
+  expect(await solverOf(...limited, "--keep-dense", "fc")).toBe("chita");
+  expect(await solverOf(model, "--data", data, "--flops", "0.5")).toBe("chita");
+  const { stderr } = await call(["prune", ...limited, "--force"]);
+  expect(stderr).toContain("layerwise is used");
 });

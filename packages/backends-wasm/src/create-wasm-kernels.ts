@@ -78,6 +78,7 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     threads: engine.threads,
     usedBytes: () => engine.memory.usedBytes,
     alloc: (length, dtype) => open().memory.alloc(length, dtype),
+    holds: (vector) => engine.memory.addressOf(vector) !== undefined,
     free: (vector) => engine.memory.free(vector),
     gemm: (spec) => gemm(open(), spec),
     gemmEach: (spec) => gemmEach(open(), spec),

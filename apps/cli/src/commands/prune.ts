@@ -78,7 +78,10 @@ export function addPruneCommand(program: Command, spec: PruneCommandSpec): void 
   addLimitFlags(command);
   command.optionsGroup("By which method:");
   command
-    .option("--solver <name>", "which method; secateur plugins lists them (default: chita)")
+    .option(
+      "--solver <name>",
+      "which method; secateur plugins lists them (default: chita; layerwise where --flops is the only limit and layers differ in the operations of a weight)",
+    )
     .option("--selector <name>", "instead of --solver: the method that chooses which weights are kept")
     .option("--updater <name>", "with --selector: the method that finds the kept weights (default: none)")
     .option("--option <key=value>", "an option of the solver or of the plan, may be repeated", collect)

@@ -1,11 +1,18 @@
 /** One call of `secateur prune`: flags to settings, a run, and what is printed of it. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { isPruneError } from "@secateur/core";
+import { isPruneError, type Note } from "@secateur/core";
 import { shellCommand } from "@secateur/report/text";
 import { arePattern, badState, type FoundEntry, limitKeys, type SolverEntry } from "@secateur/run";
 import { findReporter } from "@secateur/run/node/plugins/find-reporter";
+import { findSolver } from "@secateur/run/node/plugins/find-solver";
 import type { PruneRun } from "@secateur/run/node/prune/measured-run";
+import {
+  hasUnequalOperations,
+  limitsOperationsAlone,
+  operationsNote,
+  operationsSolver,
+} from "@secateur/run/node/prune/operations-solver";
 import type { PruneDocument } from "@secateur/run/node/prune/prune-document";
 import type { PruneOutputs } from "@secateur/run/node/prune/prune-outputs";
 import type { PruneSettings } from "@secateur/run/node/prune/prune-settings";
@@ -40,7 +47,7 @@ export interface PruneCall {
 /** Prunes, writes the results, prints them. @throws whatever is wrong with the input, ERR_ABORTED */
 export async function callPrune(call: PruneCall): Promise<void> {
   const { flags, terminal, argv } = call;
-  const settings = await pruneSettings(call);
+  const { settings, notes } = await settledSettings(call);
   const { model, seed, kernels, found } = settings;
   // An environment that names a queue asks for nothing by itself.
   const isSpread = [flags.workers, flags.queue, flags.store].some((flag) => flag !== undefined);
@@ -71,7 +78,16 @@ export async function callPrune(call: PruneCall): Promise<void> {
   let document: PruneDocument | FinishedRun;
   try {
     document = await withSession({ flags: { ...flags, seed, kernels }, terminal, overwrite, appendEvents }, (session) =>
-      runPrune({ settings, outputs, session, work, cwd: terminal.cwd, resume: flags.resume === true, makeReport }),
+      runPrune({
+        settings,
+        outputs,
+        session,
+        work,
+        cwd: terminal.cwd,
+        resume: flags.resume === true,
+        notes,
+        makeReport,
+      }),
     );
   } catch (error) {
     throw explainInterrupt(error, { outputs, events: flags.events });
@@ -79,6 +95,19 @@ export async function callPrune(call: PruneCall): Promise<void> {
   await rm(outputs.state, { force: true });
   const text = () => (isFinishedRun(document) ? "" : `${pruneText(document)}\n${written(outputs)}`);
   printResult({ terminal, flags, document, text });
+}
+
+/** The settings of the call; of one that names no solver those of the one that its limits call for. */
+async function settledSettings(
+  call: PruneCall,
+): Promise<{ readonly settings: PruneSettings; readonly notes: readonly Note[] }> {
+  const settings = await pruneSettings(call);
+  const { flags, recipe, terminal } = call;
+  const isNamed = flags.solver !== undefined || flags.selector !== undefined || recipe !== undefined;
+  if (isNamed || !limitsOperationsAlone(settings) || !(await hasUnequalOperations(settings, terminal.cwd)))
+    return { settings, notes: [] };
+  const found = await findSolver(operationsSolver, terminal.cwd);
+  return { settings: await pruneSettings({ ...call, found }), notes: [operationsNote] };
 }
 
 /** How far a run goes, for the name of its output: "0.9", "0.5flops" or, of a pattern alone, "2of4". */

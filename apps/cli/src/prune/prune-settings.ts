@@ -55,6 +55,8 @@ export interface PruneFlags
   readonly engine?: EngineChoice;
   readonly includeFrozen?: boolean;
   readonly sparsity?: number;
+  readonly solver?: string;
+  readonly selector?: string;
   readonly keepDense?: readonly string[];
   readonly option?: readonly string[];
   readonly curvatureOption?: readonly string[];

@@ -7,7 +7,7 @@ import { panelProductsCases, sparseTimesCases } from "./sparse-cases.ts";
 import { sparseConvolveBackCases, sparseConvolveCases, sparseGradientsCases } from "./sparse-convolution-cases.ts";
 
 /** The kernels that have cases. */
-export type CheckedKernel = Exclude<keyof Kernels, "name" | "threads" | "alloc" | "free">;
+export type CheckedKernel = Exclude<keyof Kernels, "name" | "threads" | "alloc" | "free" | "holds">;
 
 const triples: readonly (readonly [number, number, number])[] = [
   [1, 1, 1],

@@ -64,6 +64,10 @@ function ensureAllocation(kernels: Kernels): void {
     for (const [i, vector] of vectors.entries()) {
       const wanted = dtype === "f64" ? Float64Array : Float32Array;
       ensure(vector instanceof wanted, () => `alloc of ${dtype} gives ${vector.constructor.name}`);
+      ensure(
+        kernels.holds === undefined || vector.length === 0 || kernels.holds(vector),
+        () => "holds says no of a vector of alloc",
+      );
       ensure(vector.length === [0, 1, 7, 1000, 7][i], () => `alloc gives ${vector.length} numbers`);
       ensure(
         vector.every((value) => value === 0),

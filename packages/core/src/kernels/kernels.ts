@@ -292,6 +292,8 @@ export interface Kernels {
 
   /** A zero-filled vector, in the backend's own memory while that has room, else an ordinary typed array. */
   alloc(length: number, dtype: Dtype): Vec;
+  /** Whether a vector lies where calls on it copy nothing. Absent: not known. */
+  holds?(vector: Vec): boolean;
   /** Gives a vector from `alloc` back early; it must not be used afterwards. Without the call it is freed when collected. Other vectors are ignored. */
   free(vector: Vec): void;
 

@@ -12,6 +12,7 @@ import {
   type QuadraticModel,
   quadraticModel,
   valueAt,
+  withResidentRows,
 } from "./quadratic-model.ts";
 import { countingKernels, denseView, gradientRows, normals, randomProblem } from "./random-systems.test-support.ts";
 import { restrictView } from "./restrict-view.ts";
@@ -214,4 +215,36 @@ test("products with G'G over a support are those with G and then with G', one ca
     await inner.transposeTimes(between, expected);
     expect(found).toEqual(expected);
   }
+});
+
+test("rows that lie in kernel memory are not copied there, give the same products and stay", async () => {
+  const G = gradientRows({ rows: n, size: p, seed: "held" });
+  const problem = randomProblem({ n, p });
+  const view = denseView(G, 0.1);
+  const taken: number[] = [];
+  const freed: Vec[] = [];
+  const counted = {
+    ...kernels,
+    alloc: (length: number, dtype: "f32" | "f64") => {
+      taken.push(length);
+      return kernels.alloc(length, dtype);
+    },
+    free: (vector: Vec) => void freed.push(vector),
+  };
+  const products = async (holds: (vector: Vec) => boolean): Promise<Float64Array> => {
+    taken.length = 0;
+    const posed = { ...problem, curvature: { ...problem.curvature, factor: () => ({ ...view, stored: G }) } };
+    const model = quadraticModel(posed, { kernels: { ...counted, holds } });
+    return withResidentRows(model, async (resident) => {
+      const [x, out] = [normals(p, "x"), new Float64Array(n)];
+      await resident.times(x, out);
+      return out;
+    });
+  };
+  const elsewhere = await products(() => false);
+  expect(taken).toContain(n * p);
+  const held = await products((vector) => vector === G.data);
+  expect(taken).not.toContain(n * p);
+  expect(freed).not.toContain(G.data);
+  expect(held).toEqual(elsewhere);
 });

@@ -83,6 +83,7 @@ function viewInDtype(view: FactorView, dtype: Dtype): FactorView {
     times: (x, out) => view.times(x, out),
     transposeTimes: (u, out) => view.transposeTimes(u, out),
     columnNormsSquared: () => view.columnNormsSquared(),
+    ...(view.stored && view.dtype === dtype && { stored: view.stored }),
     ...(view.gramTimes && { gramTimes: (x, out) => view.gramTimes!(x, out) }),
     ...(view.columns && { columns: (support, out) => converted((raw) => view.columns!(support, raw), out) }),
     ...(view.columnGram && { columnGram: (support, out) => converted((raw) => view.columnGram!(support, raw), out) }),

@@ -16,8 +16,8 @@ type Resident = Pick<FactorView, "productCost" | "times" | "transposeTimes" | "c
   Partial<Pick<ColumnView, "columns">>;
 
 /**
- * The view with its products and columns from a copy of G in kernel memory: rows elsewhere are copied there for every product anew. The view
- * itself where its rows are factored, exist only as products, or are too many (more than 256 MB of f32). Release it.
+ * The view with its products and columns from a copy of G in kernel memory, or from G itself where it lies there: rows elsewhere are copied there for every product
+ * anew. The view itself where its rows are factored, exist only as products, or are too many (more than 256 MB of f32). Release it.
  */
 export async function residentView(view: FactorView, kernels: Kernels): Promise<Resident & { release(): void }> {
   const { rows, dim, productCost } = view;
@@ -30,7 +30,8 @@ export async function residentView(view: FactorView, kernels: Kernels): Promise<
       release: () => {},
     };
   }
-  const { times, transposeTimes, gather, release } = gatheredProducts(view, indices(0, dim), kernels);
+  const ready = view.stored && kernels.holds?.(view.stored.data) ? view.stored : undefined;
+  const { times, transposeTimes, gather, release } = gatheredProducts(view, indices(0, dim), kernels, ready);
   const G = await gather().catch((error: unknown) => {
     release();
     throw error;
@@ -162,18 +163,23 @@ function keptVector({ dim, dtype }: FactorView): (like: Vec) => Vec {
   };
 }
 
-/** Products on G[:, support], which `gather` copies to kernel memory once. */
+/**
+ * Products on G[:, support], which `gather` copies to kernel memory once.
+ *
+ * @param ready - those columns where they lie there already; they stay when the rest is released
+ */
 function gatheredProducts(
   view: ColumnView,
   support: Uint32Array,
   kernels: Kernels,
+  ready?: Mat,
 ): Products & { gather(): Promise<Mat>; columns(inner: Uint32Array, out: Mat): void | Promise<void> } {
   const { rows, dtype } = view;
   const cols = support.length;
   const scattered = scatteredProducts(view, support);
-  let gathering: Promise<Mat> | undefined;
-  let G: Mat | undefined;
-  let isGathered = false;
+  let gathering: Promise<Mat> | undefined = ready && Promise.resolve(ready);
+  let G = ready;
+  let isGathered = ready !== undefined;
   const copy = async (): Promise<Mat> => {
     const fresh = matrix(rows, cols, kernels.alloc(rows * cols, dtype));
     G = fresh;
@@ -206,7 +212,7 @@ function gatheredProducts(
       kernels.gemv({ a: await gather(), transpose: true, x: u, out });
     },
     release() {
-      if (G) kernels.free(G.data);
+      if (G && G !== ready) kernels.free(G.data);
     },
   };
 }

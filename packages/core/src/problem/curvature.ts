@@ -55,6 +55,8 @@ export interface FactorView {
   readonly dtype: Dtype;
   /** What one product costs, in multiply-adds on numbers streamed from memory: rows * dim for stored rows, less for factored ones. */
   readonly productCost: number;
+  /** G [rows, dim] where it is kept as one matrix; not to be written to. */
+  readonly stored?: Mat;
   /** out [rows] = G x, x [dim] */
   times(x: Vec, out: Vec): void | Promise<void>;
   /** out [dim] = G'u, u [rows] */

@@ -116,13 +116,14 @@ export function denseFactor(spec: {
     }
     assertFinite("gradient rows", tile.data, "drop the examples whose loss is not finite");
   }
-  return rowFactor({
+  const view = rowFactor({
     blocks: tiles.map((tile) => denseBlock(tile, spec.kernels)),
     rows: first.rows,
     dtype: dtypeOf(first.data),
     ...(spec.scale === undefined ? {} : { scale: spec.scale }),
     ...(spec.damping === undefined ? {} : { damping: spec.damping }),
   });
+  return tiles.length === 1 ? { ...view, stored: first } : view;
 }
 
 /** Runs a product in f64 when rows are f64 and the vectors are not; else in the vectors' own dtype. */

@@ -55,10 +55,12 @@ export interface GraphModel extends Model {
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The axis that counts examples in the graph, of inputs and outputs where it is not the first; in data and results they come first. */
   readonly exampleAxes: ReadonlyMap<string, number>;
-  /** Names of the statistics of normalisations, which are read and written as parameters are. */
-  readonly statistics: readonly string[];
   /** Names of the weights in the order in which the graph uses them. */
   readonly order: readonly string[];
+  /** Statistics of batch normalisations as they are now, by name; read and written as parameters are. */
+  readonly statistics: ReadonlyMap<string, Mat>;
+  /** Biases of LSTM and GRU as they are now, by name; read and written as parameters are, and trained by nothing. */
+  readonly recurrentBiases: ReadonlyMap<string, Mat>;
   /** Names of the weights of convolutions. */
   readonly convolutions: readonly string[];
   /** Operators that are not known, and how often each stands in the graph. */
@@ -111,13 +113,14 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     exampleAxes: state.axes,
     keptDense: state.dense,
     unknownOperators: state.unknown,
-    statistics: state.norms.flatMap((norm) => Object.values(statisticNames(norm))),
     order: orderOfUse(spec.graph, [...state.params.values()]),
     convolutions: [...state.params.values()].flatMap(({ name, uses }) =>
       uses.some(({ op }) => op.startsWith("Conv")) ? [name] : [],
     ),
     corrected: state.folded.map(({ param }) => param.name),
     written,
+    statistics: statisticsByName(state),
+    recurrentBiases: new Map(state.recurrentBiases.map((bias) => [bias.name, column(bias)] as const)),
     biases: new Map([...state.biases.values()].map((bias) => [bias.name, column(bias)] as const)),
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
@@ -149,7 +152,7 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     changedOffsets() {
       const corrections = state.folded.filter(isCorrecting);
       const statistics = state.norms.flatMap((norm) => ("param" in norm ? [] : [norm.mean, norm.variance]));
-      const all = [...statistics, ...state.biases.values()];
+      const all = [...statistics, ...state.biases.values(), ...state.recurrentBiases];
       const changed = all.filter(({ live, original }) => original.some((x: number, c: number) => x !== live.data[c]));
       return new Map([
         ...changed.map(({ tensor, live }) => [tensor, live.data.slice() as Vec] as const),
@@ -170,13 +173,21 @@ function column({ live }: { live: Statistic["live"] }): Mat {
   return matrix(live.data.length, 1, live.data as Vec);
 }
 
-/** Live statistics and biases as columns [channels, 1]. */
-function offsetsByName({ norms, biases }: GraphState): ReadonlyMap<string, Mat> {
-  const statistics = norms.flatMap((norm) => {
-    const { mean, variance } = statisticNames(norm);
-    return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
-  });
-  return new Map([...statistics, ...[...biases.values()].map((bias) => [bias.name, column(bias)] as const)]);
+/** Live statistics as columns [channels, 1]. */
+function statisticsByName({ norms }: GraphState): ReadonlyMap<string, Mat> {
+  return new Map(
+    norms.flatMap((norm) => {
+      const { mean, variance } = statisticNames(norm);
+      return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
+    }),
+  );
+}
+
+/** Live statistics and biases as columns. */
+function offsetsByName(state: GraphState): ReadonlyMap<string, Mat> {
+  const { biases, recurrentBiases } = state;
+  const own = [...biases.values(), ...recurrentBiases].map((bias) => [bias.name, column(bias)] as const);
+  return new Map([...statisticsByName(state), ...own]);
 }
 
 function statistics(

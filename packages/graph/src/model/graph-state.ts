@@ -11,6 +11,7 @@ import { exampleAxes, examplesFirst, mayTurn, moved } from "./example-order.ts";
 import { type FixedInputs, openInputs, reachedParams, withFixedInputs } from "./fixed-inputs.ts";
 import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
 import { type Bias, findBiases } from "./offsets/biases.ts";
+import { findRecurrentBiases } from "./offsets/recurrent-biases.ts";
 
 /** What a model is opened from. */
 export interface OpenGraphSpec {
@@ -61,6 +62,8 @@ export interface GraphState {
   readonly folded: readonly FoldedNorm[];
   /** Biases that can be fitted, by the names of their weights. */
   readonly biases: ReadonlyMap<string, Bias>;
+  /** Biases of LSTM and GRU that can be written. */
+  readonly recurrentBiases: readonly Omit<Bias, "output">[];
   /** The operator that outputs end in, by name, where it makes probabilities of scores. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The value that each output is read from, by the output's name. */
@@ -106,10 +109,11 @@ export function openGraph({
     ...norms.flatMap((norm) => Object.values(statisticNames(norm))),
   ]);
   const biases = findBiases(given, { params: params.filter((param) => !corrected.has(param)), dtype, taken });
-  const changing = [...norms.flatMap(({ mean, variance }) => [mean, variance]), ...biases.values()];
+  const recurrentBiases = findRecurrentBiases(given, { dtype, taken });
+  const changing = [...norms.flatMap(({ mean, variance }) => [mean, variance]), ...biases.values(), ...recurrentBiases];
   const live = new Map(changing.map((one) => [one.tensor, one.live] as const));
   const common = {
-    ...{ name, dtype, dense, norms, folded, biases, kinds, axes },
+    ...{ name, dtype, dense, norms, folded, biases, recurrentBiases, kinds, axes },
     mayTurn: mayTurn(graph) || axes.size > 0,
     outputs: heads.map(({ spec }) => spec),
     endings: new Map(heads.flatMap(({ spec, ending }) => (ending ? [[spec.name, ending] as const] : []))),

@@ -41,7 +41,7 @@ export async function reduceRows(model: RowSpaceModel): Promise<RowSpaceModel> {
     offset.set(image);
   }
   const norms = model.columnNormsSquared();
-  const { restricted: _, columnGram: __, ...rest } = model;
+  const { restricted: _, columnGram: __, stored: ___, ...rest } = model;
   return {
     ...rest,
     rows: size,

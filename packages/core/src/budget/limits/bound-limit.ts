@@ -5,7 +5,7 @@ import type { Budget, CostModel, Limit, LimitKind } from "../budget.ts";
 import { cheapestFloors, floorWords, type UnitFloor } from "../floors.ts";
 import type { StackedUnits } from "../stack-units.ts";
 import type { CostLimit } from "./cost-constraint.ts";
-import { costGroups, expectedCost, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
+import { costGroups, expectedCost, freeUnits, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
 
 /** A limit and the network it is for. */
 export interface BoundLimit {
@@ -63,7 +63,8 @@ export function bindLimit(
       const name = kind;
       if (!model) return { name, costs: unitCosts, most: now * all };
       const allowed = now <= share ? most : expectedCost(model, units, now);
-      return { name, costs: unitCosts, most: allowed, exact: cost, ...(groups ? { groups } : {}) };
+      const free = (mask: Mask) => freeUnits(model, units, mask);
+      return { name, costs: unitCosts, most: allowed, exact: cost, free, ...(groups ? { groups } : {}) };
     },
   };
 }

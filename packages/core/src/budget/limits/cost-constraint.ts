@@ -4,13 +4,15 @@
  * whatever still fits: at most one unit's score below the optimum for one limit (Dantzig 1957), and exact for equal costs. Under several
  * limits the prices are those of the dual (`limitPrices`), as in FALCON (Meng et al. 2024): at most as many units below the optimum as
  * there are limits. Of few units the orders of each limit alone and of equal shares are tried too, and the keep-set of the greatest total
- * taken. Where a limit is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept.
+ * taken. Where a limit is no sum, its linear costs give the order, and the longest beginning of it that the limit itself allows is kept, with
+ * the best of those that then cost nothing more: what stays anyway, as widths are rounded up, is better there than zeros.
  */
 import { badBudget } from "../../errors.ts";
 import { descendingOrder } from "../../kernels/descending-order.ts";
 import type { Mask, Vec } from "../../problem/matrix.ts";
 import type { Constraint } from "../constraint.ts";
 import { bestFloors, cheapestFloors, type Floors, floorsHold, floorWords, shortfall } from "../floors.ts";
+import type { FreeUnits } from "./cost-model.ts";
 import { costClasses, limitPrices } from "./limit-prices.ts";
 
 /** A limit on what kept units cost in all. */
@@ -24,6 +26,8 @@ export interface CostLimit {
   readonly exact?: (mask: Mask) => number;
   /** Which units then may cost together: lists [count] of equal numbers within a parameter, of which the cheapest serves. */
   readonly groups?: readonly Uint32Array[];
+  /** Units that a mask may keep beside its own at no cost. Absent: none. */
+  readonly free?: (mask: Mask) => readonly FreeUnits[];
 }
 
 /** Of so few units further orders cost nothing; of many the dual's is hardly ever beaten, and then by a unit or two. */
@@ -105,7 +109,12 @@ export function costConstraint(
     const needed = neededOf(key);
     if (!needed) return undefined;
     const order = ordered(key, needed);
-    if (!isAdditive) return longestBeginning(order, count, (mask) => fits(usedBy(mask)));
+    if (!isAdditive)
+      return withFreeUnits(
+        longestBeginning(order, count, (mask) => fits(usedBy(mask))),
+        order,
+        limits,
+      );
     return greedy({ order, needed, used: usedBy(needed), limits });
   };
   return {
@@ -219,4 +228,27 @@ function longestBeginning(order: Uint32Array, count: number, accepts: (mask: Mas
     else high = middle - 1;
   }
   return maskOf(low);
+}
+
+/** With the best units of each range that cost none of the limits anything, put into the mask. */
+function withFreeUnits(mask: Mask, order: Uint32Array, limits: readonly CostLimit[]): Mask {
+  const ranges = limits[0]!.free?.(mask) ?? [];
+  ranges.forEach((_, r) => {
+    // Counted anew: an extent may be shared with a range that has just been filled.
+    const { first, end, free } = limits.map((limit) => limit.free?.(mask)[r] ?? nothingFree).reduce(lesser);
+    let left = free;
+    for (let i = 0; i < order.length && left > 0; i++) {
+      const unit = order[i]!;
+      if (unit < first || unit >= end || mask[unit] === 1) continue;
+      mask[unit] = 1;
+      left--;
+    }
+  });
+  return mask;
+}
+
+const nothingFree: FreeUnits = { first: 0, end: 0, free: 0 };
+
+function lesser(a: FreeUnits, b: FreeUnits): FreeUnits {
+  return a.free <= b.free ? a : b;
 }

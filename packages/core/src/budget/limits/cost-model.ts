@@ -59,6 +59,32 @@ function extentOf(factor: CostFactor, { of, all }: KeptUnits): number {
   return all ? extent * roundingOf(factor, { of, all }) : roundedUp(factor, extent);
 }
 
+/**
+ * How many more units of a parameter a mask may keep at no cost, where extents are rounded up: 0 where any unit costs something.
+ */
+export function freeUnits({ params, products = [] }: CostModel, units: StackedUnits, mask: Mask): readonly FreeUnits[] {
+  const { of } = keptUnits(units, mask);
+  return units.parts.map(({ param: { name }, firstUnit, units: { count } }) => {
+    const range = { first: firstUnit, end: firstUnit + count };
+    if (params[name]!.some(({ each }) => each > 0)) return { ...range, free: 0 };
+    const spare = products.flatMap(({ factors }) =>
+      factors.flatMap((factor) => {
+        const own = factor.units[name] ?? 0;
+        const extent = placesLeft(factor, of);
+        return own === 0 ? [] : [Math.floor((roundedUp(factor, extent) - extent) / own + 1e-9)];
+      }),
+    );
+    return { ...range, free: spare.length === 0 ? 0 : Math.max(0, Math.min(...spare)) };
+  });
+}
+
+/** Units [first, end), of which so many more cost nothing as long as no other range takes any. */
+export interface FreeUnits {
+  readonly first: number;
+  readonly end: number;
+  readonly free: number;
+}
+
 /** By how much rounding lengthens the whole extent. */
 function roundingOf(factor: CostFactor, { of, all = of }: KeptUnits): number {
   const whole = placesLeft(factor, all);

@@ -1,4 +1,4 @@
-import { bindBudget, type FlatParam, type Mask } from "@secateur/core";
+import { bindBudget, type FlatParam, type Mask, referenceKernels } from "@secateur/core";
 import { type GraphSpec, traceChannels } from "@secateur/graph";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { costModels } from "@secateur/runtime/pack";
@@ -101,6 +101,26 @@ test("what is left of a network costs what the network of those widths costs, in
       // Biases (bytes) and elementwise operators (milliseconds) count as in the whole network.
       const others = costs[kind]!.other - small.costs[kind]!.other;
       expect(costOf(kind, { sets, costs }, mask) - others, `${kind} ${w} ${i}`).toBeCloseTo(whole, 6); // sums in another order
+    }
+  }
+});
+
+test("widths that stay at a multiple are filled with the best channels, which cost nothing there, and no channel more fits", () => {
+  const [wide, inner] = [16, 24];
+  for (const kind of ["flops", "bytes", "milliseconds"] as const) {
+    for (const amount of [0.3, 0.5, 0.8]) {
+      const { sets, costs } = costsOf(wide, inner, 8);
+      const units = [{ match: "*", units: { kind: "rows" } }] as const;
+      const bound = bindBudget({ limits: [{ kind, amount }], units, costs }, paramsOf(sets));
+      const score = Float64Array.from({ length: wide + inner }, (_, u) => ((u * 7) % 40) + 1);
+      const mask = bound.constraint(bound.sparsity, referenceKernels).select(score);
+      expect(bound.reached(mask)[0]!.reached, `${kind} ${amount}`).toBeLessThanOrEqual(amount * (1 + 1e-9)); // the limit's own slack
+      for (const own of [mask.slice(0, wide), mask.slice(wide)]) {
+        const kept = own.filter((bit) => bit === 1).length;
+        expect(kept % 8, `${kind} ${amount}: ${kept} kept`).toBe(0);
+      }
+      const scores = (bit: number) => [...score.subarray(0, wide)].filter((_, u) => mask[u] === bit);
+      expect(Math.min(...scores(1)), "the best of a set stay").toBeGreaterThan(Math.max(-1, ...scores(0)));
     }
   }
 });

@@ -1,6 +1,9 @@
-import { type GraphSpec, traceChannels } from "@secateur/graph";
+import { createRunContext } from "@secateur/core";
+import { createGraphModel, type GraphSpec, traceChannels } from "@secateur/graph";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { expect, test } from "vitest";
+import { coupledModel } from "../../prune/coupled-model.ts";
+import type { PrunableModel } from "../../prune/prunable-model.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { channelSets } from "./channel-sets.ts";
 
@@ -48,8 +51,8 @@ test("where one of a group's weights is not to be pruned, the whole group stays"
 });
 
 test.each([1, 2])(
-  "hidden units of an LSTM of %i directions are rows of all its gates, what reads them with them",
-  (directions) => {
+  "hidden units of an LSTM of %i directions are rows of all its gates, what reads them with them, and give 0 where their weights go",
+  async (directions) => {
     const [hidden, taken] = [5, 3];
     const tensor = (name: string, shape: readonly number[]) => {
       const size = shape.reduce((product, extent) => product * extent, 1);
@@ -66,7 +69,7 @@ test.each([1, 2])(
     const graph: GraphSpec = {
       name: "recurrent",
       nodes: [
-        node("LSTM", ["x", "w", "r"], "h", {
+        node("LSTM", ["x", "w", "r", "b"], "h", {
           hidden_size: hidden,
           direction: directions === 2 ? "bidirectional" : "forward",
         }),
@@ -76,13 +79,15 @@ test.each([1, 2])(
       initializers: [
         tensor("w", [directions, 4 * hidden, taken]),
         tensor("r", [directions, 4 * hidden, hidden]),
+        tensor("b", [directions, 8 * hidden]),
         tensor("out", [hidden, 2]),
       ],
       inputs: [{ name: "x", dtype: "f32", shape: [4, "batch", taken] }],
       outputs: [{ name: "y", dtype: "f32" }],
     };
     const traced = traceChannels({ graph, opsets: { "": 13 }, shapes: new Map([["x", [4, 2, taken]]]) });
-    const { sets, extents } = channelSets({ graph, traced, pruned: new Set(["w", "r"]), offsets: new Set() });
+    const offsets = new Set(["b"]);
+    const { sets, extents, recurrent } = channelSets({ graph, traced, pruned: new Set(["w", "r"]), offsets });
     expect(sets.map(({ count }) => count)).toEqual([hidden]);
     for (const { param, rows } of sets[0]!.members) {
       const gates = [0, 1, 2, 3].map((gate) => gate * hidden + 2);
@@ -99,5 +104,32 @@ test.each([1, 2])(
         { fixed: 0, units: { [name!]: 1 } },
       ],
     });
+    expect(recurrent).toEqual([]);
+    const without = channelSets({ graph, traced, pruned: new Set(["w", "r"]), offsets: new Set() });
+    expect([...without.recurrent].sort()).toEqual(["r", "w"]);
+    const model = createGraphModel({ graph, opsets: { "": 13 } });
+    const prunable: PrunableModel = { ...model, evaluate: model.evaluate! };
+    const { model: grouped } = await coupledModel(prunable, sets);
+    const b = (await model.read("b")).data;
+    const whole = await grouped.read(name!);
+    const masked = whole.data.map((value: number, i: number) => (Math.floor(i / whole.cols) === 2 ? 0 : value));
+    await grouped.write(name!, { ...whole, data: Float32Array.from(masked) });
+    const own = (j: number): boolean => j % hidden === 2;
+    expect((await model.read("b")).data).toEqual(b.map((value: number, j: number) => (own(j) ? 0 : value)));
+    // The unit gives 0, whatever reads it.
+    const outputs = async () => {
+      const x = Float32Array.from({ length: 4 * 2 * taken }, (_, i) => Math.cos(i));
+      const batch = { size: 2, inputs: { x: { data: x, shape: [2, 4, taken], dtype: "f32" } } } as const;
+      return Array.from((await model.run!(batch, createRunContext()))["y"]!.data);
+    };
+    const before = await outputs();
+    const read = await model.read("out");
+    await model.write("out", {
+      ...read,
+      data: read.data.map((value: number, i: number) => (i % read.cols === 2 ? 9 : value)),
+    });
+    expect(await outputs()).toEqual(before);
+    await grouped.write(name!, whole);
+    expect((await model.read("b")).data).toEqual(b);
   },
 );

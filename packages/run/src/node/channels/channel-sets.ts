@@ -16,7 +16,7 @@ export interface ChannelSets {
   readonly sets: readonly ChannelSet[];
   readonly kept: readonly { readonly param: string; readonly why: string }[];
   readonly extents: ChannelExtents;
-  /** Weights of recurrent layers in sets: their biases, which are no vectors, stay where a unit's weights go. */
+  /** Weights of recurrent layers in sets whose biases cannot be set to zero with a unit. */
   readonly recurrent: readonly string[];
 }
 
@@ -47,7 +47,7 @@ interface SetOfGroups {
  * The sets of a graph.
  *
  * @param spec.pruned - weights that may be pruned; a group with any other weight among those that make it stays
- * @param spec.offsets - vectors that can be set to zero with a group, among the graph's tensors
+ * @param spec.offsets - vectors, and biases of recurrent layers, that can be set to zero with a group, among the graph's tensors
  */
 export function channelSets(spec: {
   readonly graph: GraphSpec;
@@ -69,7 +69,8 @@ export function channelSets(spec: {
         const own = rowsAt(param, places);
         rows.set(param.name, own);
         size += own.length * param.live.cols;
-      } else if (tensor.shape.length === 1 && spec.offsets.has(tensor.name)) offsets.set(tensor.name, places);
+      } else if (spec.offsets.has(tensor.name) && axis === tensor.shape.length - 1)
+        offsets.set(tensor.name, inEveryDirection(tensor, places));
     }
     return rows.size > 0 ? [{ rows, offsets, size, members }] : [];
   });
@@ -79,7 +80,10 @@ export function channelSets(spec: {
   const kept = [...params.values()]
     .filter(({ name }) => pruned.has(name) && !inSets.has(name))
     .map((param) => ({ param: param.name, why: whyKept(param.tensor, rowAxis(param), frozen) }));
-  const recurrent = [...params.values()].filter(({ name, uses }) => inSets.has(name) && uses.some(isRecurrent));
+  const recurrent = [...params.values()].filter(({ name, uses }) => {
+    const keepsBias = uses.some((node) => isRecurrent(node) && node.inputs[3] && !spec.offsets.has(node.inputs[3]));
+    return inSets.has(name) && keepsBias;
+  });
   return { sets, kept, extents: extentsOf(made, params), recurrent: recurrent.map(({ name }) => name) };
 }
 
@@ -126,8 +130,13 @@ function isRecurrent({ op }: GraphParam["uses"][number]): boolean {
 
 /** Rows of the canonical matrix at places of that axis: of both directions of a recurrent layer. */
 function rowsAt({ tensor, uses }: GraphParam, places: Uint32Array): Uint32Array {
-  const [directions = 1, extent = 0] = tensor.shape;
-  if (!uses.some(isRecurrent) || directions === 1) return places;
+  return uses.some(isRecurrent) ? inEveryDirection(tensor, places) : places;
+}
+
+/** Places of the second axis of [directions, extent, ...], counted through both; those of a vector. */
+function inEveryDirection({ shape }: Pick<GraphTensor, "shape">, places: Uint32Array): Uint32Array {
+  const [directions = 1, extent = 0] = shape;
+  if (shape.length === 1 || directions === 1) return places;
   return Uint32Array.from({ length: directions * places.length }, (_, i) => {
     return Math.floor(i / places.length) * extent + places[i % places.length]!;
   });

@@ -96,14 +96,17 @@ export async function coupleChannels(
   };
 }
 
-/** Vectors of a graph that its model can set to zero: biases, and scales of normalisations; their statistics stay what they are. */
+/** Tensors of a graph that its model can set to zero: biases, also of recurrent layers, and scales of normalisations; their statistics stay what they are. */
 async function offsetsOf({ network }: AnyModel, graph: GraphSpec): Promise<ReadonlySet<string>> {
   const statistics = new Set(
     graph.nodes.flatMap(({ op, inputs }) => (op === "BatchNormalization" ? inputs.slice(3) : [])),
   );
+  const recurrent = new Set(
+    graph.nodes.flatMap(({ op, inputs }) => (op === "LSTM" || op === "GRU" ? [inputs[3]] : [])),
+  );
   const found = new Set<string>();
   for (const { name, shape } of graph.initializers) {
-    if (shape.length !== 1 || statistics.has(name)) continue;
+    if ((shape.length !== 1 && !recurrent.has(name)) || statistics.has(name)) continue;
     const isThere = await network.read(name).then(
       () => true,
       () => false,

@@ -2,6 +2,7 @@
 import { isPruneError } from "@secateur/core";
 import { decodeOnnx, type OnnxRewriting, rewriteOnnx } from "@secateur/formats";
 import {
+  type ChannelGroup,
   channelGroups,
   createGraphModel,
   findParams,
@@ -67,8 +68,10 @@ function tryCut(
 ): { readonly cut: CheckedCut } | undefined {
   const request = { ...spec, kernels, seed };
   try {
-    const silent = silenced(spec.graph, traceSomewhere(request));
-    return { cut: cutChecked({ ...request, graph: silent }) };
+    const silent = maskChannels(spec.graph, emptyGroups(spec.graph, traceSomewhere(request)));
+    const cut = cutChecked({ ...request, graph: silent });
+    noteEmpty({ ...request, graph: cut.graph }, onEvent);
+    return { cut };
   } catch (error) {
     if (!isPruneError(error) || error.code !== "ERR_NOTHING_TO_CUT") throw error;
     const { multiple = 1 } = spec;
@@ -81,16 +84,23 @@ function tryCut(
   }
 }
 
-/** The graph with all of a group zero where all weights that make its channels are. */
-function silenced(graph: GraphSpec, traced: TracedGraph): GraphSpec {
+/** Says how many channels a cut left although nothing makes them, to fill widths. */
+function noteEmpty(cut: CutRequest, onEvent: Session["onEvent"]): void {
+  const { multiple = 1 } = cut;
+  const empty = multiple === 1 ? 0 : emptyGroups(cut.graph, traceSomewhere(cut)).length;
+  if (empty === 0) return;
+  const message = `${empty} groups of channels without weights stay, so that widths are multiples of ${multiple}: they take time and give nothing; limits of --flops, --bytes or --milliseconds without --sparsity keep the weights of as many as widths have room for`;
+  onEvent({ type: "note", level: "info", code: "empty-channels", message });
+}
+
+/** Groups of which all weights that make their channels are zero. */
+function emptyGroups(graph: GraphSpec, traced: TracedGraph): readonly ChannelGroup[] {
   const params = new Map(findParams(graph, "f32").params.map((param) => [param.tensor, param]));
-  const { groups } = channelGroups(traced);
-  const gone = groups.filter(({ members }) => {
+  return channelGroups(traced).groups.filter(({ members }) => {
     const making = members.filter(({ tensor, axis }) => {
       const param = params.get(tensor);
       return param !== undefined && axis === rowAxis(param);
     });
     return making.length > 0 && making.every(isZero);
   });
-  return maskChannels(graph, gone);
 }

@@ -58,8 +58,9 @@ export function asksForMeasuring(when: ReestimateTime | undefined): boolean {
 
 /**
  * What a pruning run does about batch normalisation: what was asked for, by default ("auto") both before and after where the network
- * has any. Pruning shifts what every channel gives; before as well, so that accuracies before and after compare. Retraining measures statistics
- * itself: there "auto" stays, which measures before it where the loss of training images falls by a twentieth.
+ * has any. Pruning shifts what every channel gives; before as well, so that accuracies before and after compare. Training measures statistics
+ * itself: with it "auto" stays, which measures before the run where the loss of training images falls by a twentieth, and after every pruning,
+ * so that a training is judged against what the pruned network is worth, and leaves those of the last training.
  *
  * @returns undefined for a network without batch normalisation
  * @throws ERR_USAGE where something was asked for that changes nothing
@@ -104,7 +105,7 @@ const mostRemembered = 8;
 export interface Remeasure {
   /** @returns whether the network has other statistics now than it came with */
   before(): Promise<boolean>;
-  /** Between stages; undefined where they are not measured after pruning. */
+  /** After each pruning, also before a training; undefined where they are not measured then. */
   readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   after(): Promise<void>;
 }
@@ -151,10 +152,12 @@ export function remeasuring(spec: {
       if (remembered.size > mostRemembered) remembered.delete(oldest!);
     };
   const isAfter = when === "after" || when === "both";
+  // Of networks that are trained: after each pruning, but never after the last training.
+  const isBetween = isAfter || when === "auto";
   const behind = (copy: Network): Omit<Remeasure, "before"> => {
     const measure = measureOf(copy);
     return {
-      ...(isAfter ? { recalibrate: (ctx: RunContext) => measure(ctx, chosen) } : {}),
+      ...(isBetween ? { recalibrate: (ctx: RunContext) => measure(ctx, chosen) } : {}),
       after: async () => (isAfter ? await measure(session.context(), chosen) : undefined),
     };
   };

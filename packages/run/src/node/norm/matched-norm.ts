@@ -90,8 +90,10 @@ export function matching(spec: {
   settings: BatchNormSettings | undefined;
   session: Session;
   judge: () => NormJudge | undefined;
+  /** Whether the run ends with a training, under statistics of its own: with "auto" those stay. Default false. */
+  isTrained?: boolean;
 }): Remeasure {
-  const { model, data, settings, session, judge } = spec;
+  const { model, data, settings, session, judge, isTrained = false } = spec;
   const { when = "never" } = settings ?? {};
   if (!model || when === "never" || when === "before") return { before: async () => false, after: async () => {} };
   let matcher: Matcher;
@@ -130,6 +132,7 @@ export function matching(spec: {
     },
     recalibrate: async (ctx) => void (await recalibrate(ctx)),
     async after() {
+      if (isTrained && when === "auto") return;
       const losses = await recalibrate(session.context());
       const examples = judge()?.examples;
       if (!losses || losses.matched === losses.kept) return;

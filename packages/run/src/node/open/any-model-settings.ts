@@ -66,10 +66,9 @@ export function batchNormOfModel(
   { isRetrained = false }: { isRetrained?: boolean } = {},
 ): BatchNormSettings | undefined {
   if (model.own) return batchNormFor(model.own.network, asked, { isRetrained });
-  // Statistics of other models stay with retraining, unless somebody asks.
-  if (isRetrained && asked.when === undefined) return undefined;
   const isMatched = matchable(model) !== undefined;
   if (isMatched && asked.cropPadding === undefined && asked.flip === undefined) return { when: asked.when ?? "auto" };
+  if (isRetrained && asked.when === undefined) return undefined;
   if (asksForMeasuring(asked.when)) ownNetwork(model, "--reestimate-batch-norm");
   if (asked.cropPadding !== undefined) ownNetwork(model, "--crop-padding");
   if (asked.flip !== undefined) ownNetwork(model, "--flip");
@@ -88,6 +87,8 @@ export function remeasuringModel(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
+  /** Whether the run trains: what a training ends with stays. Default false. */
+  isTrained?: boolean;
 }): ModelRemeasure {
   const { model, ...rest } = spec;
   if (model.own) {

@@ -1,5 +1,5 @@
 /** Pruning an opened network between two measurements, with the state kept between its stages. */
-import type { Model, Task } from "@secateur/core";
+import type { Model, Note, Task } from "@secateur/core";
 import type { DatasetSplits } from "@secateur/datasets";
 import type { FittedOffsets } from "@secateur/solvers-layerwise";
 import { noteUnread } from "../../plugins/unread-options.ts";
@@ -39,6 +39,8 @@ export interface PruneRun {
   readonly work?: WorkFlags | undefined;
   /** Whether to go on from the state that an interrupted run left; a state is removed otherwise. */
   readonly resume: boolean;
+  /** What was decided before it, to be said. */
+  readonly notes?: readonly Note[];
   /** The report; called only where the outputs name a file for it. */
   makeReport(document: PruneDocument, outcome: RunOutcome): Promise<string | Uint8Array>;
 }
@@ -70,6 +72,7 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     data,
     settings: batchNormOf(settings, model),
     session,
+    isTrained: settings.retrain !== undefined,
   });
   if (batchNormOf(settings, model)) noteCorrected(model, session);
   const isRemeasured = await before();
@@ -102,13 +105,13 @@ function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "
   return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
-/** What follows from the weights. With retraining biases are fitted as layers are solved and trained from there, and nothing is measured under way. */
+/** What follows from the weights. Where nothing does, biases are fitted as layers are solved, and trained from there. */
 async function followingOf(
   { settings, session, model, params }: MeasureSpec,
   { data, recalibrate }: { data: DatasetSplits; recalibrate: Following["recalibrate"] },
 ): Promise<Following> {
   if (!settings.layers || settings.layers.biases === "kept") return { recalibrate, offsets: "none" };
-  if (settings.retrain) return { recalibrate, offsets: "biases" };
+  if (settings.retrain && !recalibrate) return { recalibrate, offsets: "biases" };
   const { examples } = settings.layers;
   return await followingBiases({ network: model.network, params, data, session, recalibrate, examples });
 }
@@ -207,6 +210,7 @@ async function pruneInStages(
             data,
             posed,
             arch: model.arch,
+            ...(recalibrate ? { recalibrate } : {}),
           },
           schedule: await makeSchedule(settings.schedule!.entry, retrain),
         })

@@ -103,6 +103,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
     return finishedRun(outputs.out, session);
   }
   await checkPruneOutputs(outputs);
+  for (const note of spec.notes ?? []) session.onEvent({ type: "note", ...note });
   notePlugin(settings.found, session);
   const { pruned, dense } = chosenDense(whole, settings.keepDense);
   if (pruned.length === 0) throw keepsAll(settings.model);

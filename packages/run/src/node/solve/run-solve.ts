@@ -6,9 +6,11 @@ import {
   createRunContext,
   type Dtype,
   dtypeOf,
+  type Kernels,
   keepCount,
   keepOutOfRange,
   keptCount,
+  type Mat,
   matrix,
   objective,
   type Problem,
@@ -145,7 +147,7 @@ function makeProblem({ arrays, settings, session }: SolveSpec & { arrays: Proble
   }
   if (keep > size) throw keepOutOfRange("--keep", keep, size);
   const view = denseFactor({
-    rows: gradients,
+    rows: inKernelMemory(gradients, kernels),
     scale: 1 / gradients.rows,
     damping: settings.ridge ?? defaultRidge,
     kernels,
@@ -159,6 +161,17 @@ function makeProblem({ arrays, settings, session }: SolveSpec & { arrays: Proble
     constraint: keepCount({ count: size, keep, kernels }),
   };
 }
+
+/** Rows go where products are taken of them as they are read, so that solvers need no copy of their own. Too many stay where they are. */
+function inKernelMemory({ rows, cols, data }: Mat, kernels: Kernels): Mat {
+  if (data.length > mostMoved) return matrix(rows, cols, data);
+  const own = kernels.alloc(data.length, dtypeOf(data));
+  own.set(data);
+  return matrix(rows, cols, own);
+}
+
+/** Entries of G: 256 MB of f32. */
+const mostMoved = 2 ** 26;
 
 /** The mean of the gradient rows, summed in f64. */
 function meanRow({ gradients: { rows, cols, data } }: ProblemArrays): Float64Array {
