@@ -99,7 +99,7 @@ export function datasetChecks(
 
 function openingCheck(name: string, create: () => DatasetSource | Promise<DatasetSource>, argument: string): Check {
   return {
-    name: "opens its data: two splits that have examples",
+    name: "opens its data: two splits that have examples, the same ones where room for them is given",
     async run() {
       const { train, test } = await (await create()).open({ spec: `${name}:${argument}`, argument, options: {} });
       for (const split of [train, test]) {
