@@ -283,6 +283,18 @@ export function meetingLeft(place: string): PruneError {
   );
 }
 
+/** A member that is to come again later: others have the turn. Whoever runs its job puts it off for so long. */
+export function meetingPutOff(place: string, ms: number): PruneError {
+  return new PruneError(
+    "ERR_MEETING_WAITS",
+    `${place}: others have the turn; come again in ${Math.ceil(ms / 1000)} s`,
+    {
+      fault: "runtime",
+      details: { place, ms },
+    },
+  );
+}
+
 /** A message of a meeting that is too long. */
 export function frameTooLong(bytes: number, most: number): PruneError {
   return new PruneError(

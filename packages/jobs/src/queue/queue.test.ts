@@ -3,8 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { Json } from "../job/canonical-json.ts";
 import { findRecord, readResult } from "../job/perform-job.ts";
 import { testKinds } from "../kinds.test-support.ts";
+import { openMeeting } from "../meeting/open-meeting.ts";
 import { inProcess } from "../plan/in-process.ts";
 import { type Executor, type JobEvent, runPlan } from "../plan/run-plan.ts";
 import type { Store } from "../store/store.ts";
@@ -197,6 +199,61 @@ describe.runIf(hasRedis)("a queue", () => {
     expect(outcome).toMatchObject({ state: "finished" });
     expect(other.events.some(({ type }) => type === "finished")).toBe(false);
   });
+
+  test("lets two meetings that wait for each other's places have them in turn", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    await startWorker(server, store, { threads: 2 });
+    const executor = await submitter(server, store);
+    // Each has one of the two places, and waits for the other one's.
+    const meetings = await Promise.all([1, 2].map(() => openMeeting({ host: "127.0.0.1", missingMs: 500 })));
+    onTestFinished(async () => void (await Promise.all(meetings.map((meeting) => meeting.close()))));
+    const jobs = ["a", "b"].flatMap((name) =>
+      meetings.map(({ place }) => testJob("meet", { place: place as unknown as Json, name })),
+    );
+    const outcomes = runPlan({ jobs, store, executor, signal });
+    let gaveWay = 0;
+    const led = meetings.map(async (meeting, m) => {
+      const both = await meeting.all(["a", "b"], {
+        signal,
+        onMissing(_missing, there) {
+          if (there === 0) return;
+          gaveWay += 1;
+          meeting.giveWay(300 + 1500 * m);
+        },
+      });
+      expect(await Promise.all(both.map(({ call }) => call("say")))).toEqual(["a", "b"]);
+      await meeting.close();
+    });
+    await Promise.all(led);
+    expect((await outcomes).map(({ state }) => state)).toEqual(jobs.map(() => "finished"));
+    expect(gaveWay).toBeGreaterThan(0);
+  }, 60_000);
+
+  test("a job that lets nothing else run for longer than its lock is run once", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const worker = await startWorker(server, store, { threads: 1 });
+    const other = await startWorker(server, store, { threads: 1 });
+    const executor = await submitter(server, store);
+    // Locks are of 800 ms at this pace.
+    const [outcome] = await runPlan({ jobs: [testJob("busy", { ms: 4000, value: 7 })], store, executor, signal });
+    expect(outcome).toMatchObject({ state: "finished" });
+    const begun = [worker, other].flatMap(({ events }) => events.filter(({ type }) => type === "started"));
+    expect(begun).toHaveLength(1);
+  }, 60_000);
+
+  test("says once that its server is gone, and once that it is back", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const worker = await startWorker(server, store);
+    await server.stop("SIGKILL");
+    await sleep(1500);
+    await server.start();
+    const said = () => worker.events.filter(({ type }) => type === "lost" || type === "found").map(({ type }) => type);
+    await expect.poll(said, { timeout: 20_000 }).toEqual(["lost", "found"]);
+    const executor = await submitter(server, store);
+    const [outcome] = await runPlan({ jobs: [testJob("add", { value: 1 })], store, executor, signal });
+    expect(outcome).toMatchObject({ state: "finished" });
+    expect(said()).toEqual(["lost", "found"]);
+  }, 60_000);
 
   test("ends a job that takes more memory than its worker may", async () => {
     const [server, store] = [await startRedis(), await testStore()];

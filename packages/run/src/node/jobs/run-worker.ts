@@ -36,8 +36,14 @@ export interface WorkerSettings extends QueuePlace {
 export async function runWorker(settings: WorkerSettings): Promise<{ done: number; failed: number }> {
   const { cwd, jobs, memoryBytes, idleSeconds, signal, onEvent } = settings;
   const { address, store } = placeOf(settings);
+  const isThere = await openStore(store, { make: false }).then(
+    () => true,
+    () => false,
+  );
+  const opened = await openStore(store);
+  if (!isThere) onEvent({ type: "made", place: store });
   return await serveQueue({
-    ...{ address, store: await openStore(store), entry: threadEntry, threads: jobs, memoryBytes, cwd, signal, onEvent },
+    ...{ address, store: opened, entry: threadEntry, threads: jobs, memoryBytes, cwd, signal, onEvent },
     idleMs: idleSeconds === undefined ? undefined : 1000 * idleSeconds,
     packages: await workerPackages(cwd),
   });
@@ -93,6 +99,10 @@ function wordsOf(event: WorkerEvent): string {
       return `failed ${event.label}: ${event.message}`;
     case "left":
       return `left ${event.label} to other workers: ${event.reason}`;
+    case "made":
+      return `made a new store at ${event.place}: where another was meant, its path is mistyped or its disk is not mounted`;
+    case "found":
+      return "the queue answers again";
     case "lost":
       return `the connection to the queue was lost (${event.reason}); it is tried again`;
     default:
