@@ -5,8 +5,6 @@ import { createRunContext } from "@secateur/core";
 import type { Json } from "./job/canonical-json.ts";
 import type { JobContent } from "./job/job.ts";
 import { findRecord, type JobKinds, type JobSurroundings, readResult } from "./job/perform-job.ts";
-import { joinMeeting } from "./meeting/join-meeting.ts";
-import type { MeetingPlace } from "./meeting/open-meeting.ts";
 
 /** Adds settings.value to the results of the jobs before it, in their order. */
 async function add({ settings, after }: JobContent, { store }: JobSurroundings): Promise<{ result: Json }> {
@@ -37,12 +35,6 @@ export const testKinds: JobKinds = {
   ...{ add, busy, wait },
   fail: () => Promise.reject(createError()),
   exit: () => process.exit(3),
-  /** Goes to a meeting, and stays until it is sent home. */
-  async meet({ settings }, { signal }) {
-    const { place, name } = settings as unknown as { place: MeetingPlace; name: string };
-    await joinMeeting({ place, names: [name], where: name, signal, answer: async () => name });
-    return { result: name };
-  },
   async grow({ settings }) {
     const { mib, ms } = settings as { mib: number; ms: number };
     const held = new Uint8Array(mib * 2 ** 20).fill(1);

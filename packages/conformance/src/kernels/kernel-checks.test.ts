@@ -77,6 +77,17 @@ describe("the suite rejects kernels whose", () => {
       /^gemv/,
     ],
     [
+      "gemv over an f32 matrix rounds its f64 vector",
+      () =>
+        broken({
+          gemv: (spec) => {
+            const isMixed = spec.a.data instanceof Float32Array && spec.x instanceof Float64Array;
+            R.gemv(isMixed ? { ...spec, x: Float64Array.from(Float32Array.from(spec.x)) } : spec);
+          },
+        }),
+      /^gemv/,
+    ],
+    [
       "cholesky leaves junk above the diagonal",
       () =>
         broken({

@@ -20,8 +20,6 @@ export type Frame =
   | { readonly type: "failed"; readonly id: number; readonly error: ErrorData }
   /** Either side, now and then: it is still there. */
   | { readonly type: "alive" }
-  /** The host: others have the turn, come again after so long. */
-  | { readonly type: "wait"; readonly ms: number }
   /** The host: it is over. */
   | { readonly type: "end" };
 

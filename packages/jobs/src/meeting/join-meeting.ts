@@ -1,6 +1,6 @@
 /** A member of a meeting: brings what it holds, and answers what the host asks until it is sent home. */
 import { connect } from "node:tls";
-import { cancelled, meetingLeft, meetingPutOff, noMeeting } from "../errors.ts";
+import { cancelled, meetingLeft, noMeeting } from "../errors.ts";
 import { errorData } from "../threads/error-data.ts";
 import { onFrames, sendFrame } from "./frames.ts";
 import { type MeetingPlace, pskCiphers, pskIdentity } from "./open-meeting.ts";
@@ -13,7 +13,7 @@ const connectMs = 20_000;
  *
  * @param spec.names - of what it brings
  * @param spec.answer - a call of the host; what it throws goes to the host
- * @throws ERR_MEETING where the place cannot be reached; ERR_MEETING_LOST where the connection is lost, which another try finds out about; ERR_MEETING_WAITS where others have the turn; ERR_ABORTED
+ * @throws ERR_MEETING where the place cannot be reached; ERR_MEETING_LOST where the connection is lost, which another try finds out about; ERR_ABORTED
  */
 export async function joinMeeting(spec: {
   place: MeetingPlace;
@@ -52,10 +52,6 @@ export async function joinMeeting(spec: {
       onFrames(socket, (frame) => {
         if (frame.type === "end") {
           resolve();
-          socket.end();
-        }
-        if (frame.type === "wait") {
-          reject(meetingPutOff(shown, frame.ms));
           socket.end();
         }
         if (frame.type !== "call") return;

@@ -113,17 +113,3 @@ test("a member hears that the host is gone", async () => {
   await meeting.close();
   await expect(member(meeting, ["a"])).rejects.toMatchObject({ code: "ERR_MEETING" });
 });
-
-test("members that give way come again later, also those that come meanwhile", async () => {
-  const meeting = await opened();
-  const first = member(meeting, ["a"]);
-  await meeting.all(["a"], { signal: quiet });
-  meeting.giveWay(300);
-  await expect(first).rejects.toMatchObject({ code: "ERR_MEETING_WAITS", details: { ms: 300 } });
-  await expect(member(meeting, ["b"])).rejects.toMatchObject({ code: "ERR_MEETING_WAITS" });
-  await new Promise((resolve) => setTimeout(resolve, 320));
-  const both = [member(meeting, ["a"]), member(meeting, ["b"])];
-  expect(await meeting.all(["a", "b"], { signal: quiet })).toHaveLength(2);
-  await meeting.close();
-  await Promise.all(both);
-});

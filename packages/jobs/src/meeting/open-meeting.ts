@@ -32,15 +32,13 @@ export interface Meeting {
   /**
    * Waits until everything of these names was brought by members that are there.
    *
-   * @param around.onMissing - told every 15 seconds what is not there, and how much is
+   * @param around.onMissing - told every 15 seconds what is not there
    * @throws ERR_ABORTED, also where the meeting is closed
    */
   all(
     names: readonly string[],
-    around: { readonly signal: AbortSignal; readonly onMissing?: (names: readonly string[], there: number) => void },
+    around: { readonly signal: AbortSignal; readonly onMissing?: (names: readonly string[]) => void },
   ): Promise<readonly Brought[]>;
-  /** Lets others have the places of the members: these, and those that come within so long, are told to come again then. */
-  giveWay(ms: number): void;
   /** Sends the members home, and does not wait longer than a second for those that do not hear it. */
   close(): Promise<void>;
 }
@@ -54,6 +52,7 @@ export const pskCiphers: Pick<TlsOptions, "ciphers" | "minVersion" | "maxVersion
 /** Whom a key is of. */
 export const pskIdentity = "secateur";
 
+const missingMs = 15_000;
 const closeMs = 1000;
 
 /**
@@ -61,18 +60,15 @@ const closeMs = 1000;
  *
  * @param spec.host - by which members reach this machine; "127.0.0.1" lets in those of this machine alone
  * @param spec.port - default: any that is free
- * @param spec.missingMs - how often what is missing is told; default: every 15 seconds
  * @throws ERR_MEETING where the port cannot be opened
  */
-export async function openMeeting(spec: { host: string; port?: number; missingMs?: number }): Promise<Meeting> {
-  const { host, port: asked = 0, missingMs = 15_000 } = spec;
+export async function openMeeting({ host, port: asked = 0 }: { host: string; port?: number }): Promise<Meeting> {
   const key = randomBytes(32);
   const there = new Map<string, Brought & { readonly member: Member }>();
   const members = new Set<Member>();
   const sockets = new Set<Socket>();
   const closed = new AbortController();
   let onChange = (): void => {};
-  let awayUntil = 0;
   const server = createServer({
     ...pskCiphers,
     pskCallback: (_socket, identity) => (identity === pskIdentity ? key : null),
@@ -83,8 +79,6 @@ export async function openMeeting(spec: { host: string; port?: number; missingMs
   });
   server.on("secureConnection", (socket) => {
     const member = new Member(socket, (names, where) => {
-      const away = awayUntil - performance.now();
-      if (away > 0) return member.wait(away);
       for (const name of names) {
         // Somebody else has it, whose machine may be gone without a word.
         there.get(name)?.member.end();
@@ -124,17 +118,11 @@ export async function openMeeting(spec: { host: string; port?: number; missingMs
             };
             onChange = wake;
           });
-          if (!changed) onMissing?.(missing, names.length - missing.length);
+          if (!changed) onMissing?.(missing);
         }
       } finally {
         ended.removeEventListener("abort", onEnd);
       }
-    },
-    giveWay(ms) {
-      awayUntil = performance.now() + ms;
-      const all = new Set([...there.values()].map(({ member }) => member));
-      there.clear();
-      for (const member of all) member.wait(ms);
     },
     async close() {
       closed.abort();
@@ -185,16 +173,8 @@ class Member {
     });
   }
 
-  wait(ms: number): void {
-    this.#leave({ type: "wait", ms });
-  }
-
   end(): void {
-    this.#leave({ type: "end" });
-  }
-
-  #leave(last: Frame): void {
-    if (!this.#socket.destroyed) sendFrame(this.#socket, last);
+    if (!this.#socket.destroyed) sendFrame(this.#socket, { type: "end" });
     this.#socket.end();
     // One that hears nothing is not waited for, nor what it was asked.
     setTimeout(() => this.#socket.destroy(), closeMs).unref();

@@ -112,11 +112,6 @@ export async function onQueue(spec: {
     one.startedAt = performance.now();
     one.onEvent({ type: "started", job: one.job, where: address.shown });
   });
-  // Its worker put it off, so that others have the turn, or left it to another.
-  events.on("delayed", ({ jobId }) => {
-    const one = out.get(jobId);
-    if (one) one.startedAt = undefined;
-  });
   events.on("progress", ({ jobId, data }) => {
     const one = out.get(jobId);
     const { where, text } = (typeof data === "object" ? data : {}) as { where?: string; text?: string };

@@ -3,10 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Json } from "../job/canonical-json.ts";
 import { findRecord, readResult } from "../job/perform-job.ts";
 import { testKinds } from "../kinds.test-support.ts";
-import { openMeeting } from "../meeting/open-meeting.ts";
 import { inProcess } from "../plan/in-process.ts";
 import { type Executor, type JobEvent, runPlan } from "../plan/run-plan.ts";
 import type { Store } from "../store/store.ts";
@@ -199,35 +197,6 @@ describe.runIf(hasRedis)("a queue", () => {
     expect(outcome).toMatchObject({ state: "finished" });
     expect(other.events.some(({ type }) => type === "finished")).toBe(false);
   });
-
-  test("lets two meetings that wait for each other's places have them in turn", async () => {
-    const [server, store] = [await startRedis(), await testStore()];
-    await startWorker(server, store, { threads: 2 });
-    const executor = await submitter(server, store);
-    // Each has one of the two places, and waits for the other one's.
-    const meetings = await Promise.all([1, 2].map(() => openMeeting({ host: "127.0.0.1", missingMs: 500 })));
-    onTestFinished(async () => void (await Promise.all(meetings.map((meeting) => meeting.close()))));
-    const jobs = ["a", "b"].flatMap((name) =>
-      meetings.map(({ place }) => testJob("meet", { place: place as unknown as Json, name })),
-    );
-    const outcomes = runPlan({ jobs, store, executor, signal });
-    let gaveWay = 0;
-    const led = meetings.map(async (meeting, m) => {
-      const both = await meeting.all(["a", "b"], {
-        signal,
-        onMissing(_missing, there) {
-          if (there === 0) return;
-          gaveWay += 1;
-          meeting.giveWay(300 + 1500 * m);
-        },
-      });
-      expect(await Promise.all(both.map(({ call }) => call("say")))).toEqual(["a", "b"]);
-      await meeting.close();
-    });
-    await Promise.all(led);
-    expect((await outcomes).map(({ state }) => state)).toEqual(jobs.map(() => "finished"));
-    expect(gaveWay).toBeGreaterThan(0);
-  }, 60_000);
 
   test("a job that lets nothing else run for longer than its lock is run once", async () => {
     const [server, store] = [await startRedis(), await testStore()];

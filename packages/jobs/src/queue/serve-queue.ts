@@ -206,11 +206,6 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       return { waitedMs };
     } catch (error) {
       if (error instanceof DelayedError) throw error;
-      if (isPruneError(error) && error.code === "ERR_MEETING_WAITS") {
-        onEvent({ type: "back", label });
-        await queued.moveToDelayed(performance.timeOrigin + performance.now() + (error.details["ms"] as number), token);
-        throw new DelayedError();
-      }
       const isAbort = isPruneError(error) && error.code === "ERR_ABORTED";
       if (isAbort && !isCancelled) {
         onEvent({ type: "back", label });

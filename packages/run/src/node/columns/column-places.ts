@@ -1,19 +1,10 @@
 /** Where the shards of the columns are: in this process, in threads of it, or with the workers of a queue. */
-import { randomInt } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { freemem, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { aborted } from "@secateur/core";
-import {
-  type Brought,
-  isMemberLost,
-  type JobEvent,
-  type JobOutcome,
-  type Meeting,
-  openMeeting,
-  startPlan,
-} from "@secateur/jobs";
+import { type Brought, isMemberLost, type JobOutcome, type Meeting, openMeeting, startPlan } from "@secateur/jobs";
 import {
   type ColumnShard,
   columnShard,
@@ -54,9 +45,6 @@ const threadEntry = new URL(
   import.meta.url.endsWith(".ts") ? "./column-thread.ts" : "./column-thread.js",
   import.meta.url,
 );
-
-/** So long others have the places of a solve's members, at least and at most: more than a worker takes to take up another job. */
-const awayMs = [3000, 20_000] as const;
 
 /** Workers that are done have so long to say so; the result does not wait for them longer. */
 const settleMs = 5000;
@@ -156,15 +144,9 @@ async function solveElsewhere<T>(
       jobs.push(columnsJob({ ...settings, ...first }, { packages, rows }));
     }
     const executor = await place.executor(jobs);
+    const outcomes = [...startPlan({ jobs, store: place.store, executor, signal }).values()];
     const names = ranges.map((_range, index) => String(index + 1));
-    /** Shards that have a worker, though it may still be reading their rows. */
-    const begun = new Set<string>();
-    const nameOf = new Map(jobs.map(({ id }, index) => [id, names[index]!]));
-    const onEvent = (event: JobEvent): void => {
-      if (event.type === "started") begun.add(nameOf.get(event.job.id)!);
-    };
-    const outcomes = [...startPlan({ jobs, store: place.store, executor, signal, onEvent }).values()];
-    const solving = solveTogether({ session, signal, meeting, names, isQueued, solve, begun });
+    const solving = solveTogether({ session, signal, meeting, names, isQueued, solve });
     try {
       const result = await Promise.race([firstFailure(outcomes), solving]);
       await meeting.close();
@@ -188,29 +170,18 @@ export async function solveTogether<T>(spec: {
   names: readonly string[];
   isQueued: boolean;
   solve: Solve<T>;
-  /** Names of shards that have a worker; those of members that are told to come again are taken out. Default: all. */
-  begun?: Set<string>;
 }): Promise<Solved<T>> {
-  const { session, signal, meeting, names, isQueued, solve, begun } = spec;
+  const { session, signal, meeting, names, isQueued, solve } = spec;
   const note = (code: string, message: string): void => session.onEvent({ type: "note", level: "warn", code, message });
   for (;;) {
     const brought = await meeting.all(names, {
       signal,
-      onMissing(missing, there) {
+      onMissing(missing) {
         const shown =
           missing.length > 8 ? `${missing.slice(0, 8).join(", ")} and ${missing.length - 8} more` : missing.join(", ");
-        const message = `nobody holds shard ${shown} of the columns yet: each takes a worker's job of its own as long as the solve lasts`;
+        const message = `nobody holds shard ${shown} of the columns yet: each takes a worker's job of its own as long as the solve lasts, and two solves at a time need as many as both have`;
         // Threads come by themselves.
-        if (!isQueued) return;
-        const isCrowded = there > 0 && begun !== undefined && missing.some((name) => !begun.has(name));
-        note(
-          "columns-missing",
-          isCrowded ? `${message}; others may have the places of those that are there for a while` : message,
-        );
-        if (!isCrowded) return;
-        // Two solves that wait for each other would do so for ever. Whoever draws the shorter time finds all places free.
-        begun.clear();
-        meeting.giveWay(randomInt(...awayMs));
+        if (isQueued) note("columns-missing", message);
       },
     });
     let solved: T;

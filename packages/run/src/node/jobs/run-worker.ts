@@ -1,6 +1,7 @@
 /** `secateur worker` and `secateur status`: who serves a queue, and what is in it. */
 import {
   emptyQueue,
+  isNoStore,
   openStore,
   parseQueueAddress,
   type QueueStatus,
@@ -36,12 +37,13 @@ export interface WorkerSettings extends QueuePlace {
 export async function runWorker(settings: WorkerSettings): Promise<{ done: number; failed: number }> {
   const { cwd, jobs, memoryBytes, idleSeconds, signal, onEvent } = settings;
   const { address, store } = placeOf(settings);
-  const isThere = await openStore(store, { make: false }).then(
-    () => true,
-    () => false,
-  );
-  const opened = await openStore(store);
-  if (!isThere) onEvent({ type: "made", place: store });
+  let isNew = false;
+  const opened = await openStore(store, { make: false }).catch(async (error) => {
+    if (!isNoStore(error)) throw error;
+    isNew = true;
+    return await openStore(store);
+  });
+  if (isNew) onEvent({ type: "made", place: store });
   return await serveQueue({
     ...{ address, store: opened, entry: threadEntry, threads: jobs, memoryBytes, cwd, signal, onEvent },
     idleMs: idleSeconds === undefined ? undefined : 1000 * idleSeconds,

@@ -95,7 +95,8 @@ export function matching(spec: {
 }): Remeasure {
   const { model, data, settings, session, judge, isTrained = false } = spec;
   const { when = "never" } = settings ?? {};
-  if (!model || when === "never" || when === "before") return { before: async () => false, after: async () => {} };
+  if (!model || when === "never" || when === "before")
+    return { before: async () => false, restore: () => {}, after: async () => {} };
   let matcher: Matcher;
   // A run comes back to the same weights: the last candidate is often the one it ends with.
   const decided = new Map<string, Decision>();
@@ -130,6 +131,7 @@ export function matching(spec: {
       matcher = await model.measure(data.train, session.context());
       return false;
     },
+    restore: () => matcher.restore(),
     recalibrate: async (ctx) => void (await recalibrate(ctx)),
     async after() {
       if (isTrained && when === "auto") return;
