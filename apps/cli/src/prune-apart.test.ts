@@ -192,6 +192,11 @@ describe("layers apart", () => {
         expect(kinds).toEqual({ rows: more.includes("--stages") ? 6 : 3 });
       }
     }
+    const few = ["--solver", "woodfisher", "--curvature", "empirical-fisher", "--examples", "40"];
+    const { bytes: here } = await pruned(task, ...few);
+    const { bytes: told, notes } = await pruned(task, ...few, "--workers", "2");
+    expect(told).toEqual(here);
+    expect(notes).toContain("all examples are one pass of the network");
     const layers = ["--inputs", "parallel", "--calibration", "4100", "--layer-allocation", "uniform"];
     const { bytes } = await pruned(task, ...layers);
     for (const workers of ["1", "2"]) {
@@ -205,5 +210,12 @@ describe("layers apart", () => {
     const { model, data } = await smallTask();
     const argv = ["prune", model, "--data", data, "--solver", "obc", "--sparsity", "0.6", "--workers", "2"];
     expect(await refused(argv)).toContain("--layer-allocation global or loss-database");
+    const whole = ["prune", model, "--data", data, "--sparsity", "0.6", "--workers", "2", "--solver"];
+    expect(await refused([...whole, "chita", "--curvature", "gauss-newton"])).toContain(
+      "--curvature gauss-newton takes no",
+    );
+    const rows = ["woodfisher", "--curvature", "empirical-fisher", "--task", "distillation"];
+    expect(await refused([...whole, ...rows])).toContain("--task distillation, whose slopes are drawn");
+    expect(await refused([...whole, "magnitude"])).toContain("--solver magnitude takes no");
   });
 });

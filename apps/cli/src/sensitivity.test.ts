@@ -72,7 +72,8 @@ describe("sensitivity", () => {
       data: Float32Array.from(values),
     }));
     await writeFile(model, encodeSafetensors({ tensors: named, metadata }));
-    const argv = ["sensitivity", model, "--data", data, "--solver", "magnitude", "--sparsity", "0.5"];
+    const scan = ["sensitivity", model, "--data", data, "--sparsity", "0.5"];
+    const argv = [...scan, "--solver", "magnitude"];
     const { dense, layers } = await scanned([...argv, "--sparsities", "0,0.5,0.7"]);
     // Weights that stay, between and behind others that went, have the dense network's statistics.
     for (const { measures } of layers) expect(measures[0]!.loss).toBe(dense.loss);
@@ -80,6 +81,13 @@ describe("sensitivity", () => {
     const before = await scanned([...argv, "--sparsities", "0,0.5", "--reestimate-batch-norm", "before"]);
     expect(asStored.dense.loss).not.toBe(dense.loss);
     expect(before.dense.loss).toBe(dense.loss);
+    // Measured after pruning alone, the dense network keeps those of the file: what a layer's inputs are made with does not depend on the layers before it.
+    const after = [...scan, "--solver", "sparsegpt", "--sparsities", "0.5", "--reestimate-batch-norm", "after"];
+    const apart = await scanned([...after, "--workers", "1"]);
+    const here = await scanned(after);
+    expect([here.dense.loss, here.remeasured]).toEqual([asStored.dense.loss, undefined]);
+    expect(apart.layers).toEqual(here.layers);
+    expect([dense.loss === before.dense.loss, before.remeasured]).toEqual([true, true]);
     // Only what stands before a normalisation changes what it sees.
     const [first, last] = [0, 1].map((l) => [before, { layers }].map((one) => one.layers[l]!.measures[1]!.loss));
     expect(first![0]).not.toBe(first![1]);

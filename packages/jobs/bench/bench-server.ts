@@ -50,20 +50,24 @@ export async function benchServer(...more: readonly string[]): Promise<BenchServ
   return server;
 }
 
-/** A worker process, ready to work. */
-export async function benchWorker(url: string, store: Store): Promise<ChildProcess> {
+/** A worker process, ready to work; begun again until it is, since it ends where its server is away. @param version - of the package "bench", or "none" */
+export async function benchWorker(url: string, store: Store, version = "1"): Promise<ChildProcess> {
   const file = fileURLToPath(new URL("./bench-worker.ts", import.meta.url));
-  const child = spawn(process.execPath, [file, url, store.place], { stdio: ["ignore", "pipe", "inherit"] });
-  await new Promise<void>((resolve) => {
-    child.stdout.on("data", () => resolve());
-    child.once("exit", () => resolve());
-  });
-  return child;
+  const argv = [file, url, store.place, version];
+  for (;;) {
+    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "ignore"] });
+    const isReady = await new Promise<boolean>((resolve) => {
+      child.stdout.on("data", () => resolve(true));
+      child.once("exit", () => resolve(false));
+    });
+    if (isReady) return child;
+    await sleep(500);
+  }
 }
 
-/** A store in a new folder. */
-export async function benchStore(): Promise<Store> {
-  return await openStore(join(await mkdtemp(join(tmpdir(), "secateur-jobs-")), "store"));
+/** A store in a new folder, or in a folder that is there. */
+export async function benchStore(folder?: string): Promise<Store> {
+  return await openStore(join(folder ?? (await mkdtemp(join(tmpdir(), "secateur-jobs-"))), "store"));
 }
 
 /** Jobs of so many milliseconds each. */

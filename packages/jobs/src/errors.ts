@@ -1,5 +1,5 @@
 /** Every error this package raises, one factory each. Codes are stable; messages may improve. */
-import { PruneError } from "@secateur/core";
+import { isPruneError, PruneError } from "@secateur/core";
 
 /** A folder that holds other things than a store. */
 export function notAStore(place: string): PruneError {
@@ -15,8 +15,13 @@ export function noStore(place: string): PruneError {
   return new PruneError(
     "ERR_STORE",
     `${place}: there is no store here; give --store as the workers and the commands that hand work out have it`,
-    { details: { place } },
+    { details: { place, isMissing: true } },
   );
+}
+
+/** Whether an error says that there is no store at a place. */
+export function isNoStore(error: unknown): boolean {
+  return isPruneError(error) && error.details["isMissing"] === true;
 }
 
 /** The store cannot be read or written. @param spec.what - "written", "read", "made" */

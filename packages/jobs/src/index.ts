@@ -2,6 +2,7 @@
  * @secateur/jobs: graphs of jobs, named by all that decides their results, run in one process, in threads, in shards, or on a queue.
  * @packageDocumentation
  */
+export { isNoStore } from "./errors.ts";
 export { canonicalJson, decodeJson, encodeJson, type Json } from "./job/canonical-json.ts";
 export { type Hash, hashOf, type Job, type JobContent, type JobRecord, makeJob } from "./job/job.ts";
 export {

@@ -10,7 +10,12 @@ import {
   formatNumber,
   formatShape,
 } from "./text/format.ts";
-import { proposalText, type SensitivityReportDocument, scannedSparsities } from "./text/sensitivity-text.ts";
+import {
+  proposalText,
+  remeasuredWords,
+  type SensitivityReportDocument,
+  scannedSparsities,
+} from "./text/sensitivity-text.ts";
 import { shownArchitecture } from "./text/shown-architecture.ts";
 
 /**
@@ -47,7 +52,7 @@ export function sensitivityReport(spec: {
     ["peak memory", formatBytes(document.peakMemoryBytes)],
     ...Object.entries(versions),
   ].map((row) => row.map((text) => ({ text })));
-  const summary = `By ${solver} on ${data}, seed ${seed}; measured on ${formatCount(dense.examples)} training examples that gave no gradients, ${formatMeasure(measure)} ${measure.name} before pruning.`;
+  const summary = `By ${solver} on ${data}, seed ${seed}; measured on ${formatCount(dense.examples)} training examples that gave no gradients, ${formatMeasure(measure)} ${measure.name} before pruning${remeasuredWords(document)}.`;
   return makePage({
     title: `How much each layer of ${shownArchitecture(arch)} stands`,
     intro: `<p class="soft">${escapeHtml(summary)}</p>\n<p>${escapeHtml(proposalText(document).trim()).replaceAll("\n", "<br>\n")}</p>`,

@@ -6,7 +6,7 @@ import { plainText, profileText } from "@secateur/report/text";
 import { type HeldNotes, holdNotes, type KernelChoice, profileRun, type Session } from "@secateur/run";
 import { type EventLog, openEventLog } from "@secateur/run/node/event-log";
 import { openKernels } from "@secateur/run/node/open/open-kernels";
-import { createProgressBar, type ProgressBar } from "../progress/progress-bar.ts";
+import type { ProgressBar } from "../progress/progress-bar.ts";
 import { createProgressLines } from "../progress/progress-lines.ts";
 import type { Terminal } from "../terminal.ts";
 import { absolutePath } from "./absolute-path.ts";
@@ -68,7 +68,7 @@ async function withListeners<T>(
   const { flags, terminal } = spec;
   const isShown = terminal.stderr.isTTY === true && !flags.json && !flags.quiet;
   const log = await openLog(spec);
-  const bar = isShown ? createProgressBar(terminal.stderr) : undefined;
+  const bar = isShown ? await progressBar(terminal.stderr) : undefined;
   const hasLines = !isShown && !flags.json && !flags.quiet;
   const lines = hasLines ? createProgressLines(terminal.stderr, () => performance.now()) : undefined;
   const notes = holdNotes((text) => (bar ? bar.print(text) : terminal.stderr.write(`${text}\n`)));
@@ -84,6 +84,12 @@ async function withListeners<T>(
     const lost = await log?.close();
     if (lost) terminal.stderr.write(`warning: --events: the log is not whole (${plainText(lost.message)})\n`);
   }
+}
+
+/** Loaded where it is drawn: twenty modules that a call in a script has no use for. */
+async function progressBar(stream: NodeJS.WritableStream): Promise<ProgressBar> {
+  const { createProgressBar } = await import("../progress/progress-bar.ts");
+  return createProgressBar(stream);
 }
 
 async function openLog(spec: SessionSpec): Promise<EventLog | undefined> {

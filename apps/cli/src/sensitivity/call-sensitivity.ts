@@ -71,8 +71,8 @@ export async function callSensitivity(call: SensitivityCall): Promise<void> {
     const { session: _, ...deciding } = spec;
     const words = new TextEncoder().encode(JSON.stringify([deciding, session.seed, session.kernelChoice]));
     workStore = `${path}.sensitivity-${hashOf(words).slice(0, 12)}.work`;
-    const jobs = asksForJobs(work) ? layersElsewhere({ ...spec, flags: work, fallback: workStore }) : undefined;
-    return await runSensitivity({ ...spec, elsewhere: jobs?.elsewhere }).finally(() => jobs?.close());
+    const elsewhere = asksForJobs(work) ? layersElsewhere({ ...spec, flags: work, fallback: workStore }) : undefined;
+    return await runSensitivity({ ...spec, elsewhere });
   });
   // Hours of work are printed first, whatever becomes of the report.
   printResult({ terminal, flags, document, text: () => sensitivityText(document) });

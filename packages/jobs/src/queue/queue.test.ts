@@ -198,6 +198,32 @@ describe.runIf(hasRedis)("a queue", () => {
     expect(other.events.some(({ type }) => type === "finished")).toBe(false);
   });
 
+  test("a job that lets nothing else run for longer than its lock is run once", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const worker = await startWorker(server, store, { threads: 1 });
+    const other = await startWorker(server, store, { threads: 1 });
+    const executor = await submitter(server, store);
+    // Locks are of 800 ms at this pace.
+    const [outcome] = await runPlan({ jobs: [testJob("busy", { ms: 4000, value: 7 })], store, executor, signal });
+    expect(outcome).toMatchObject({ state: "finished" });
+    const begun = [worker, other].flatMap(({ events }) => events.filter(({ type }) => type === "started"));
+    expect(begun).toHaveLength(1);
+  }, 60_000);
+
+  test("says once that its server is gone, and once that it is back", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const worker = await startWorker(server, store);
+    await server.stop("SIGKILL");
+    await sleep(1500);
+    await server.start();
+    const said = () => worker.events.filter(({ type }) => type === "lost" || type === "found").map(({ type }) => type);
+    await expect.poll(said, { timeout: 20_000 }).toEqual(["lost", "found"]);
+    const executor = await submitter(server, store);
+    const [outcome] = await runPlan({ jobs: [testJob("add", { value: 1 })], store, executor, signal });
+    expect(outcome).toMatchObject({ state: "finished" });
+    expect(said()).toEqual(["lost", "found"]);
+  }, 60_000);
+
   test("ends a job that takes more memory than its worker may", async () => {
     const [server, store] = [await startRedis(), await testStore()];
     await startWorker(server, store, { threads: 1, memoryBytes: process.memoryUsage.rss() + 200 * 2 ** 20 });

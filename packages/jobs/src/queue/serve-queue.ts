@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import process from "node:process";
 import { isPruneError } from "@secateur/core";
-import type { Job as QueuedJob } from "bullmq";
+import type { Job as QueuedJob, Worker } from "bullmq";
 import { foreignQueue, memoryExceeded, storeNotShared } from "../errors.ts";
 import type { Job } from "../job/job.ts";
 import { findRecord, readJob } from "../job/perform-job.ts";
@@ -30,11 +30,16 @@ const mostDeaths = 20;
 const ownBytes = 2 ** 28;
 const memoryMs = 500;
 const cancelMs = 1000;
+const foundMs = 1000;
 /** A server that is away cannot take jobs back: its locks run out instead. */
 const drainMs = 22_000;
-/** A job for other versions, or of another store, is offered to the next worker after this, and after twice as long each time. */
+/** A job for other versions, or of another store, is offered again after this. */
 const offerMs = 500;
-const longestOfferMs = 30_000;
+/**
+ * Whoever left one takes no more for as long, twice as long after each in a row: leaving takes no time and work does, so that a worker that fits nothing would
+ * have every job in its hands before those that fit come to it.
+ */
+const longestRestMs = 10_000;
 
 /** What a worker tells whoever started it. */
 export type WorkerEvent =
@@ -42,7 +47,10 @@ export type WorkerEvent =
   | { readonly type: "started" | "finished" | "back"; readonly label: string }
   | { readonly type: "failed"; readonly label: string; readonly message: string }
   | { readonly type: "left"; readonly label: string; readonly reason: string }
-  | { readonly type: "lost"; readonly reason: string };
+  | { readonly type: "lost"; readonly reason: string }
+  | { readonly type: "found" }
+  /** There was no store at that place: one was made. */
+  | { readonly type: "made"; readonly place: string };
 
 /** What a worker is made of. */
 export interface WorkerSpec {
@@ -75,10 +83,25 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   const { address, store, threads, packages, signal, onEvent, memoryBytes, pace = 1 } = spec;
   const id = randomUUID();
   const where = `${hostname()}:${process.pid}`;
+  // Every part of the connection tells it, each time that it tries.
+  let [isLost, isAsking] = [false, false];
   const server = await openServer({
     ...{ address, cwd: spec.cwd },
-    onLost: (reason) => onEvent({ type: "lost", reason }),
+    onLost(reason) {
+      if (!isLost) onEvent({ type: "lost", reason });
+      isLost = true;
+    },
   });
+  /** Once it was lost: whether the server answers again. */
+  const findAgain = async (): Promise<void> => {
+    if (!isLost || isAsking) return;
+    isAsking = true;
+    await queue.getJobCounts("active").finally(() => {
+      isAsking = false;
+    });
+    isLost = false;
+    onEvent({ type: "found" });
+  };
   const { WaitingError, DelayedError, UnrecoverableError } = server.bullmq;
   const queue = server.queue();
   const pool = threadPool({
@@ -88,8 +111,10 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   const draining = new AbortController();
   /** Labels by id: two jobs may have one label. */
   const running = new Map<string, string>();
-  /** How often a job was left to others. */
-  const left = new Map<string, number>();
+  /** Jobs that were left to others. */
+  const left = new Set<string>();
+  let leftInRow = 0;
+  let worker: Worker<Message, Answer> | undefined;
   const counts = { done: 0, failed: 0 };
   let fatal: unknown;
   let idleSince = performance.now();
@@ -99,11 +124,12 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
     queued: QueuedJob,
     { label, reason, token }: { label: string; reason: string; token: string },
   ) => {
-    const times = left.get(queued.id!) ?? 0;
-    left.set(queued.id!, times + 1);
-    if (times === 0) onEvent({ type: "left", label, reason });
-    const pause = pace * Math.min(longestOfferMs, offerMs * 2 ** times);
-    await queued.moveToDelayed(performance.timeOrigin + performance.now() + pause, token);
+    if (!left.has(queued.id!)) onEvent({ type: "left", label, reason });
+    left.add(queued.id!);
+    const rest = pace * Math.min(longestRestMs, offerMs * 2 ** leftInRow++);
+    await worker?.pause(true);
+    setTimeout(() => draining.signal.aborted || worker?.resume(), rest).unref();
+    await queued.moveToDelayed(performance.timeOrigin + performance.now() + pace * offerMs, token);
     throw new DelayedError();
   };
   /** Gives a job back as if it had not been taken. */
@@ -165,6 +191,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
       if (reason !== undefined) {
         return await leave(queued, { label, reason: `this worker ${reason}`, token });
       }
+      leftInRow = 0;
       await pool.run(job, {
         where: (thread) => (threads === 1 ? where : `${where}/${thread + 1}`),
         signal: stop.signal,
@@ -219,7 +246,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   try {
     await refuseForeign(queue, address);
     await say();
-    const worker = server.worker(run, {
+    worker = server.worker(run, {
       ...{
         concurrency: threads,
         lockDuration: pace * lockMs,
@@ -232,6 +259,7 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
     onEvent({ type: "ready", where });
     const timers = [
       setInterval(() => void say().catch(() => {}), pace * sayMs),
+      setInterval(() => void findAgain().catch(() => {}), pace * foundMs),
       setInterval(() => {
         const bytes = process.memoryUsage.rss();
         if (memoryBytes === undefined || bytes <= memoryBytes || running.size === 0) return;

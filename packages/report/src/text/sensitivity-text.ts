@@ -12,6 +12,8 @@ export interface SensitivityReportDocument {
   readonly solver: string;
   readonly seed: number;
   readonly dense: { readonly examples: number };
+  /** Statistics of batch normalisation were measured anew before. */
+  readonly remeasured?: true;
   /** By what layers are compared, with its value before pruning. */
   readonly measure: MeasuredValue;
   readonly gradients: { readonly examples: number; readonly ridge: number; readonly gradientMs: number };
@@ -49,6 +51,11 @@ export function scannedSparsities({ layers }: Pick<SensitivityReportDocument, "l
   return [...new Set(all)].sort((a, b) => a - b);
 }
 
+/** What stands behind a number that is not that of the file as it is. */
+export function remeasuredWords({ remeasured }: Pick<SensitivityReportDocument, "remeasured">): string {
+  return remeasured ? ", statistics of batch normalisation measured anew" : "";
+}
+
 /** What `secateur sensitivity` prints for people: points of accuracy lost, layer by layer, then the proposal. */
 export function sensitivityText(document: SensitivityReportDocument): string {
   const { dense, measure, layers, gradients, solver, arch, data, timing } = document;
@@ -71,7 +78,7 @@ export function sensitivityText(document: SensitivityReportDocument): string {
       }),
     ]),
   );
-  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} training examples held out from the gradients\n`;
+  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} training examples held out from the gradients${remeasuredWords(document)}\n`;
   const points =
     measure.unit === "%" ? `Points of ${measure.name}` : `What ${measure.name} (${measure.better} is better)`;
   const how = `${points} ${measure.unit === "%" ? "gained or lost" : "changes by"} when ${solver} prunes one layer alone, in one stage, on one set of ${formatCount(gradients.examples)} gradient rows:\n`;

@@ -54,6 +54,45 @@ test("an interrupt keeps what was measured before", async () => {
   expect([failed, isInterrupted]).toEqual([[], true]);
 });
 
+test("every layer starts from what belongs to the dense weights, also behind one that failed", async () => {
+  const network = createNetwork(mlp({ sizes: [4, 3, 2] }), { seed: 1 });
+  const params = layoutParams(network);
+  const weights = await readFlat(network, params);
+  // Stands for statistics of batch normalisation: "dense" until something measures them anew.
+  let statistics = "dense";
+  const seen: string[] = [];
+  const pruner: LayerPruner = {
+    params,
+    weights,
+    async prune([name]) {
+      seen.push(`${name} from ${statistics}`);
+      return new Float32Array(weights.length);
+    },
+  };
+  const spec = {
+    ...{ network, pruner, sparsities: [0.5], onFailure: () => {} },
+    recalibrate: async () => {
+      statistics = "pruned";
+    },
+    restore: () => {
+      statistics = "dense";
+    },
+    evaluate: async () => {
+      seen.push(`measured under ${statistics}`);
+      if (seen.length === 2) throw broken();
+      return measured as never;
+    },
+  };
+  await scanLayers(spec, createRunContext({ seed: 0 }));
+  expect(seen).toEqual([
+    "fc1.weight from dense",
+    "measured under pruned",
+    "fc2.weight from dense",
+    "measured under pruned",
+  ]);
+  expect(statistics).toBe("dense");
+});
+
 test("where nothing could be measured the first error is thrown, and what is no error of ours at once", async () => {
   const all = scan(() => {
     throw broken();

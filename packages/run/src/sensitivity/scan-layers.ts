@@ -69,6 +69,8 @@ export interface ScanSpec {
   evaluate(ctx: RunContext): Promise<Evaluation>;
   /** What follows from the weights, such as statistics of batch normalisation, measured anew for those that the network has now. */
   readonly recalibrate?: ((ctx: RunContext) => Promise<void>) | undefined;
+  /** Brings back what `recalibrate` changed, for the dense weights. */
+  readonly restore?: (() => void) | undefined;
   /** Prunes the named layers to `keep` weights in all and measures, somewhere else; default: here. */
   readonly elsewhere?: (names: readonly string[], keep: number) => Promise<Evaluation>;
 }
@@ -132,8 +134,7 @@ export async function pruneAndMeasure(
     return await spec.evaluate(inner);
   } finally {
     await writeFlat(network, pruner.params, pruner.weights);
-    // After an interrupt too: of weights that were measured before this is a copy.
-    await spec.recalibrate?.({ ...inner, signal: new AbortController().signal });
+    spec.restore?.();
   }
 }
 

@@ -11,6 +11,8 @@ export interface SensitivityDocument {
   readonly solver: string;
   /** Of the network as it is, on the held-out training examples. */
   readonly dense: Evaluation;
+  /** Statistics of batch normalisation were measured anew before `dense` was. */
+  readonly remeasured?: true;
   /** By what layers are compared: the task's first measure, with its value before pruning. */
   readonly measure: MeasuredValue;
   /** Of a layer-wise solver the calibration examples: it takes no gradients. */

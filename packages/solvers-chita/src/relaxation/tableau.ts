@@ -23,10 +23,9 @@ export interface SearchOptions {
   readonly misses: number;
   /** Swaps in all. */
   readonly maxSwaps: number;
+  /** 1 = stays as it is, a member each; default: none. */
+  readonly fixed?: Uint8Array;
 }
-
-/** Of a kept weight whose D_i is below this nothing is left but rounding: it stays. D_i is at most 1, and 1 where no other weight can take its place. */
-const leastCost = 1e-10;
 
 /** A swept tableau of c pool members. */
 export class Tableau {
@@ -91,6 +90,11 @@ export class Tableau {
     return this.#T[(this.#width - 1) * this.#width + i]!;
   }
 
+  /** T_ii: minus D_i of a kept member, the Schur complement of a pruned one. */
+  pivot(i: number): number {
+    return this.#T[i * this.#width + i]!;
+  }
+
   /** Adds member i to the support, or takes it out. O(c^2). */
   flip(i: number): void {
     const T = this.#T;
@@ -113,6 +117,9 @@ export class Tableau {
   /** Swaps until nothing helps any more; returns the best support seen. O(c^2) a swap. */
   search(options: SearchOptions): PoolSupport & { readonly swaps: number } {
     const until = new Int32Array(this.kept.length);
+    options.fixed?.forEach((bit, i) => {
+      if (bit === 1) until[i] = options.maxSwaps;
+    });
     const keptCount = this.kept.reduce((sum, bit) => sum + bit, 0);
     const smaller = Math.min(keptCount, this.kept.length - keptCount);
     const tenure = Math.min(options.tenure, Math.max(0, Math.floor((smaller - 1) / 2)));
@@ -146,7 +153,8 @@ export class Tableau {
     for (let i = 0; i < last; i++) {
       if (this.kept[i] === 0 || until[i]! > now) continue;
       const cost = -T[i * width + i]!;
-      if (cost < leastCost) continue;
+      // Rounding has eaten it.
+      if (!(cost > 0)) continue;
       const x = T[last * width + i]!;
       const removal = (x * x) / cost;
       for (let j = 0; j < last; j++) {

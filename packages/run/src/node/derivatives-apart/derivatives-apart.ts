@@ -22,6 +22,8 @@ import { type RowsResult, rowsJob } from "./rows-kind.ts";
 
 /** The most shares of rows: each names its model and numbers once more. */
 const mostShares = 64;
+/** Of a share's result, as a rule: stores read a blob as a whole, and none above 2 GiB. */
+const mostBytes = 2 ** 30;
 
 /** A model whose derivatives may be taken elsewhere. */
 export interface SpreadModel {
@@ -48,9 +50,17 @@ export function spreadModel(spec: {
   const { gradientRows, passExamples } = model.network;
   let task: Task | undefined;
   let shared: Shared | undefined;
+  let isTold = false;
+  const onOneShare = (ctx: RunContext): void => {
+    const message =
+      "--workers and --queue have no gradient rows to take: all examples are one pass of the network, which is taken here";
+    if (!isTold) ctx.report({ type: "note", level: "info", code: "one-share", message });
+    isTold = true;
+  };
   const rows = async (request: GradientRequest, ctx: RunContext): Promise<GradientRows> => {
     const isAsked = shared !== undefined && task !== undefined && request.task === task;
-    const apart = isAsked ? await rowsElsewhere(request, { ...shared!, task: task!, settings }, ctx) : undefined;
+    const given = { ...shared!, task: task!, settings, onOneShare };
+    const apart = isAsked ? await rowsElsewhere(request, given, ctx) : undefined;
     return apart ?? (await gradientRows!(request, ctx));
   };
   const network = { ...model.network, ...(gradientRows ? { gradientRows: rows } : {}) };
@@ -96,14 +106,22 @@ async function shareModel(spec: Parameters<typeof spreadModel>[0] & { place: Wor
 /** Rows by jobs; undefined where there are too few examples. */
 async function rowsElsewhere(
   request: GradientRequest,
-  spec: Shared & { readonly task: Task; readonly settings: PruneSettings },
+  spec: Shared & {
+    readonly task: Task;
+    readonly settings: PruneSettings;
+    readonly onOneShare: (ctx: RunContext) => void;
+  },
   ctx: RunContext,
 ): Promise<GradientRows | undefined> {
   const { params, batch, examples, data } = request;
   const { model, portable, files, packages, kernels, task, place } = spec;
   const pass = await model.network.passExamples!(data, { batch, task });
-  if (pass === undefined || pass >= examples.length) return undefined;
-  const size = pass * Math.ceil(Math.ceil(examples.length / pass) / mostShares);
+  const numbers = rowNumbers(model, params);
+  const size = pass && rowShare({ pass, batch, numbers, examples: examples.length });
+  if (size === undefined || size >= examples.length) {
+    spec.onOneShare(ctx);
+    return undefined;
+  }
   const text = taskText(spec.settings);
   const asked = { model: portable, kernels, ...(text === undefined ? {} : { task: text }), taskName: task.name };
   const results = resultsOf<RowsResult>(
@@ -124,6 +142,26 @@ async function rowsElsewhere(
   );
 }
 
+/** Numbers of a row. */
+function rowNumbers({ network }: AnyModel, params: readonly string[]): number {
+  const sizes = new Map(network.params().map(({ name, rows, cols }) => [name, rows * cols]));
+  return params.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+}
+
+/**
+ * Examples of a share of rows: whole passes and whole rows, no more than 64 shares unless one would be more than a GiB; Infinity where a pass is.
+ *
+ * @param spec.pass - examples of a pass, a multiple of `batch` or a divisor of it
+ * @param spec.numbers - of a row
+ */
+export function rowShare(spec: { pass: number; batch: number; numbers: number; examples: number }): number {
+  const { pass, batch, numbers, examples } = spec;
+  const unit = Math.max(pass, batch);
+  const fewest = Math.ceil(Math.ceil(examples / unit) / mostShares);
+  const most = Math.floor(mostBytes / (8 * numbers * (unit / batch)));
+  return most < 1 ? Number.POSITIVE_INFINITY : unit * Math.min(fewest, most);
+}
+
 /** Sums over the inputs of layers by jobs; undefined where there are too few examples. */
 async function sumsElsewhere(
   { params, data, examples, rowsPerInput }: Parameters<InputSums>[0],
@@ -132,6 +170,8 @@ async function sumsElsewhere(
 ): Promise<AsyncIterable<SummedInputs> | undefined> {
   const { model, portable, files, packages, kernels, place } = spec;
   const size = await momentShare({ model: model.network, data }, examples.length);
+  const widest = Math.max(...model.network.params().map(({ name, cols }) => (params.includes(name) ? cols : 0)));
+  if (8 * widest ** 2 > mostBytes) return undefined;
   if (!(size < examples.length) || !Number.isFinite(rowsPerInput)) return undefined;
   const asked = { model: portable, kernels, params, rowsPerInput, of: examples.length };
   const results = resultsOf<InputsResult>(
@@ -170,19 +210,26 @@ async function* resultsOf<T extends { readonly notes: readonly JobNote[] }>(
     const stored = await store.put(await encodeExamples(data, examples.subarray(first, end)));
     jobs.push(make({ first, examples: stored, state, label: `examples ${first + 1} to ${end}` }));
   }
-  const outcomes = startPlan({ jobs, store, executor: await place.executor(jobs), signal: ctx.signal });
+  // What is left of the jobs ends with whoever wants their results.
+  const stop = new AbortController();
+  const signal = AbortSignal.any([ctx.signal, stop.signal]);
+  const outcomes = startPlan({ jobs, store, executor: await place.executor(jobs), signal });
   const said = new Set<string>();
-  for (const [share, job] of jobs.entries()) {
-    const outcome = (await outcomes.get(job.id))!;
-    if ("error" in outcome) throw outcome.error;
-    const result = (await readResult(store, job.id, outcome.record)) as unknown as T;
-    for (const note of result.notes) {
-      // What one share notes all of them do.
-      if (!said.has(note.message)) ctx.report(note);
-      said.add(note.message);
+  try {
+    for (const [share, job] of jobs.entries()) {
+      const outcome = (await outcomes.get(job.id))!;
+      if ("error" in outcome) throw outcome.error;
+      const result = (await readResult(store, job.id, outcome.record)) as unknown as T;
+      for (const note of result.notes) {
+        // What one share notes all of them do.
+        if (!said.has(note.message)) ctx.report(note);
+        said.add(note.message);
+      }
+      yield result;
+      await ctx.tick({ task: progress, done: Math.min((share + 1) * size, examples.length), total: examples.length });
     }
-    yield result;
-    await ctx.tick({ task: progress, done: Math.min((share + 1) * size, examples.length), total: examples.length });
+  } finally {
+    stop.abort();
   }
 }
 

@@ -3,15 +3,18 @@ import { type LayerRows, matrix, type Vec } from "@secateur/core";
 import { type InputMoments, type SummedInputs, shareOfInputs } from "@secateur/fisher";
 import { decodeSafetensors, encodeSafetensors } from "@secateur/formats";
 import { type Hash, type Job, type JobContent, type JobKind, type Json, makeJob, type Store } from "@secateur/jobs";
+import { badJob } from "../../errors.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { JobHost } from "../jobs/job-host.ts";
 import { checkJob } from "../jobs/kinds/check-job.ts";
 import { holdJobNotes, type JobNote } from "../layers-apart/job-notes.ts";
-import { modelOfJob, type PortableModel } from "./model-elsewhere.ts";
+import { checkModel, modelOfJob, type PortableModel } from "./model-elsewhere.ts";
 import { decodeExamples } from "./portable-examples.ts";
 
 /** The name of the kind. */
 export const inputsKindName = "input moments";
+
+const what = "a job that takes moments of inputs";
 
 /** Which share of what; `files`, `state` and `examples` are inputs of the job. */
 export interface InputsSettings {
@@ -40,7 +43,7 @@ export interface InputsResult {
 export function inputsKind(host: JobHost): JobKind {
   return async (content, { store, signal, onEvent }) => {
     checkJob(content, {
-      what: "a job that takes moments of inputs",
+      what,
       settings: {
         ...{ model: "object", "model.model": "text", params: "texts", rowsPerInput: "number" },
         ...{ first: "whole", of: "whole", kernels: "kernels" },
@@ -48,6 +51,9 @@ export function inputsKind(host: JobHost): JobKind {
       inputs: ["files", "state", "examples"],
     });
     const { model: portable, kernels, ...asked } = content.settings as unknown as InputsSettings;
+    checkModel(what, portable);
+    const { first, of, rowsPerInput } = asked;
+    if (!(first < of) || !(rowsPerInput >= 4)) throw badJob(what, "its share is none");
     const { files, state, examples: stored } = content.inputs;
     const { notes, hear } = holdJobNotes(onEvent);
     const session = await host.session({ seed: 0, kernels }, { signal, onEvent: hear });
@@ -55,8 +61,7 @@ export function inputsKind(host: JobHost): JobKind {
       { host, store, session },
       { portable: { ...portable, files: files! }, state: state! },
     );
-    const data = decodeExamples(await store.get(stored!));
-    const examples = Uint32Array.from({ length: data.size }, (_, i) => i);
+    const { data, places: examples } = decodeExamples(await store.get(stored!));
     const entries: InputsResult["entries"][number][] = [];
     for await (const { moments, ...entry } of shareOfInputs({ ...asked, model, data, examples }, session.context())) {
       entries.push({ ...entry, count: moments.count, sums: await store.put(encodeMoments(moments)) });

@@ -2,6 +2,7 @@
 import type { Mat } from "@secateur/core";
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from "@secateur/formats";
 import type { Hash, Json, Store } from "@secateur/jobs";
+import { badJob } from "../../errors.ts";
 import type { PrunableModel } from "../../prune/prunable-model.ts";
 import type { Session } from "../../session.ts";
 import { type PortableInputs, viewModel } from "../jobs/input-files.ts";
@@ -21,6 +22,20 @@ export interface PortableModel extends Pick<PortableInputs, "files" | "model"> {
 /** Whether a model's numbers can be sent: those of TensorFlow.js cannot. */
 export function isPortable({ own, onnx }: AnyModel): boolean {
   return own !== undefined || onnx !== undefined;
+}
+
+/** What a message says of opening a model. @throws ERR_JOB */
+export function checkModel(
+  what: string,
+  { arch, includeFrozen, inputs, corrects, untie }: Omit<PortableModel, "files">,
+): void {
+  const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
+  const areTexts = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every(isText));
+  const { inputShape, fix } = inputs ?? {};
+  const isFlag = (value: unknown): boolean => value === undefined || typeof value === "boolean";
+  const isRight =
+    isText(arch) && [includeFrozen, corrects, untie].every(isFlag) && areTexts(inputShape) && areTexts(fix);
+  if (!isRight) throw badJob(what, "its model is opened in no way of ours");
 }
 
 /** The tensors of a model as they are now: weights, biases, scales and statistics. */
@@ -76,6 +91,8 @@ export async function modelOfJob(
     return { model, state: undefined, close: () => model.close() };
   });
   if (kept.state !== state) {
+    // Should it fail half-way, the numbers are nobody's.
+    kept.state = undefined;
     await restoreModel(kept.model, await store.get(state));
     kept.state = state;
   }

@@ -16,16 +16,27 @@ export async function encodeExamples(dataset: Dataset, places: Uint32Array): Pro
   const batch = await dataset.batch(places);
   const described: Described = { name, inputs, ...(targets ? { targets } : {}) };
   return encodeSafetensors({
-    tensors: [...named(inputPrefix, batch.inputs), ...named(targetPrefix, batch.targets ?? {})],
+    tensors: [
+      ...named(inputPrefix, batch.inputs),
+      ...named(targetPrefix, batch.targets ?? {}),
+      { name: placesName, shape: [places.length], dtype: "u32", data: places.slice() },
+    ],
     metadata: { described: JSON.stringify(described) },
   });
 }
 
-/** They as a dataset of their own, numbered from 0. @throws ERR_SAFETENSORS, ERR_JOB for bytes that hold others, ERR_SHAPE */
-export function decodeExamples(bytes: Uint8Array): Dataset {
+/**
+ * They as a dataset that has them at the same places, so that messages name the same ones.
+ *
+ * @throws ERR_SAFETENSORS, ERR_JOB for bytes that hold others, ERR_SHAPE
+ */
+export function decodeExamples(bytes: Uint8Array): { readonly data: Dataset; readonly places: Uint32Array } {
   const { tensors, metadata } = decodeSafetensors(bytes, "examples");
   const described = JSON.parse(metadata?.["described"] ?? "null") as Described | null;
-  if (described === null) throw badJob("a job that takes sums over examples", "its examples are none");
+  const places = tensors.find((one) => one.name === placesName)?.data;
+  if (described === null || !(places instanceof Uint32Array)) {
+    throw badJob("a job that takes sums over examples", "its examples are none");
+  }
   const of = (prefix: string): Tensors =>
     Object.fromEntries(
       tensors.flatMap(({ name, shape, data }) =>
@@ -33,13 +44,16 @@ export function decodeExamples(bytes: Uint8Array): Dataset {
       ),
     );
   const { name, inputs, targets } = described;
-  const { size, batch } = tensorDataset({
-    inputs: of(inputPrefix),
-    name,
-    ...(targets ? { targets: of(targetPrefix) } : {}),
-  });
-  // What tensors are like is what the data said, such as how many classes there are.
-  return { name, size, batch, inputs, ...(targets ? { targets } : {}) };
+  const whole = tensorDataset({ inputs: of(inputPrefix), name, ...(targets ? { targets: of(targetPrefix) } : {}) });
+  const at = new Map([...places].map((place, i) => [place, i]));
+  const data: Dataset = {
+    // What tensors are like is what the data said, such as how many classes there are.
+    ...{ name, inputs, ...(targets ? { targets } : {}) },
+    size: places.reduce((most, place) => Math.max(most, place + 1), 0),
+    // The first example is asked for what examples are like: any is.
+    batch: (indices) => whole.batch(indices.map((place) => at.get(place) ?? 0)),
+  };
+  return { data, places: places.slice() };
 }
 
 function named(prefix: string, tensors: Tensors): readonly NamedTensor[] {
@@ -48,5 +62,6 @@ function named(prefix: string, tensors: Tensors): readonly NamedTensor[] {
   );
 }
 
+const placesName = "places";
 const inputPrefix = "input/";
 const targetPrefix = "target/";

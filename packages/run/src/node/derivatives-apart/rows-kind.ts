@@ -5,9 +5,10 @@ import { badJob } from "../../errors.ts";
 import type { KernelChoice } from "../../session.ts";
 import type { JobHost } from "../jobs/job-host.ts";
 import { checkJob } from "../jobs/kinds/check-job.ts";
+import { checkNames } from "../jobs/kinds/check-names.ts";
 import { holdJobNotes, type JobNote } from "../layers-apart/job-notes.ts";
 import { findTask } from "../plugins/find-task.ts";
-import { modelOfJob, type PortableModel } from "./model-elsewhere.ts";
+import { checkModel, modelOfJob, type PortableModel } from "./model-elsewhere.ts";
 import { decodeExamples } from "./portable-examples.ts";
 import { encodeRows } from "./portable-rows.ts";
 
@@ -48,6 +49,9 @@ export function rowsKind(host: JobHost): JobKind {
     });
     const settings = content.settings as unknown as RowsSettings;
     const { model: portable, task: text, taskName, params, batch, kernels } = settings;
+    checkModel(what, portable);
+    if (batch === 0) throw badJob(what, "its rows are of no examples");
+    await checkNames({ what, task: text }, host.cwd);
     const { files, state, examples: stored } = content.inputs;
     const { notes, hear } = holdJobNotes(onEvent);
     // Nothing is drawn.
@@ -58,21 +62,24 @@ export function rowsKind(host: JobHost): JobKind {
     );
     const { network } = opened;
     if (!network.gradientRows) throw badJob(what, "its model gives none");
-    const data = decodeExamples(await store.get(stored!));
+    const { data, places: examples } = decodeExamples(await store.get(stored!));
     const task = text === undefined ? chooseTask({ model: network, data }) : (await findTask(text, host.cwd)).task;
     if (task.name !== taskName)
       throw badJob(what, `it asks for '${taskName}', and model and data go together in '${task.name}'`);
-    const examples = Uint32Array.from({ length: data.size }, (_, i) => i);
     const { blocks, sums } = await network.gradientRows({ params, data, task, examples, batch }, session.context());
-    if (!sums) throw badJob(what, "its model does not tell its passes apart");
-    const result: RowsResult = {
-      blocks: await store.put(encodeRows({ blocks })),
-      sums: sums.map(({ sum, count }) => [sum, count]),
-      notes,
-    };
-    const own = blocks.flatMap((block) => (block.kind === "dense" ? [block.rows] : [block.delta, block.input]));
-    for (const vector of new Set(own.map((one) => one.data))) session.kernels.free(vector);
-    return { result: result as unknown as Json };
+    try {
+      if (!sums) throw badJob(what, "its model does not tell its passes apart");
+      const result: RowsResult = {
+        blocks: await store.put(encodeRows({ blocks })),
+        sums: sums.map(({ sum, count }) => [sum, count]),
+        notes,
+      };
+      return { result: result as unknown as Json };
+    } finally {
+      // A worker lives on where a store is full.
+      const own = blocks.flatMap((block) => (block.kind === "dense" ? [block.rows] : [block.delta, block.input]));
+      for (const vector of new Set(own.map((one) => one.data))) session.kernels.free(vector);
+    }
   };
 }
 

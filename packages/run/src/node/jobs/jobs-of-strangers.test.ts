@@ -1,5 +1,5 @@
 /** Whoever can write into a queue and its store names no file of the worker's machine, and brings no program. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeJson, type Json, openStore, type Store } from "@secateur/jobs";
@@ -67,6 +67,27 @@ test("no kind opens them, nor takes settings that are none", async () => {
       inputs: { files, start: files, request: files },
     },
     solve: { settings: { solver: "obc", options: {}, seed: 0, kernels: "reference" }, inputs: { problem: files } },
+    "gradient rows": {
+      settings: {
+        model: { model: "../net.safetensors" },
+        taskName: "classification",
+        params: [],
+        batch: 1,
+        kernels: "reference",
+      },
+      inputs: { files, state: files, examples: files },
+    },
+    "input moments": {
+      settings: {
+        model: { model: "../net.safetensors" },
+        params: [],
+        rowsPerInput: 128,
+        first: 0,
+        of: 2,
+        kernels: "reference",
+      },
+      inputs: { files, state: files, examples: files },
+    },
     trace: { settings: { rules: ["global"], seed: 0, kernels: "reference" }, inputs: { problem: files } },
   };
   for (const [kind, { settings, inputs }] of Object.entries(good)) {
@@ -76,6 +97,58 @@ test("no kind opens them, nor takes settings that are none", async () => {
     }
     await expect(run(kind, settings, {}), kind).rejects.toMatchObject(refused);
   }
+  const rows = good["gradient rows"]!;
+  for (const more of [
+    { batch: 0 },
+    { model: { model: own.model, arch: 3 } },
+    { model: { model: own.model, inputs: { fix: "n" } } },
+  ]) {
+    await expect(run("gradient rows", { ...rows.settings, ...more }, rows.inputs)).rejects.toMatchObject(refused);
+  }
+  const moments = good["input moments"]!;
+  for (const more of [{ of: 0 }, { first: 2 }, { rowsPerInput: 0 }]) {
+    await expect(run("input moments", { ...moments.settings, ...more }, moments.inputs)).rejects.toMatchObject(refused);
+  }
   await expect(run("trace", { ...good["trace"]!.settings, rules: ["x"] }, { problem: files })).rejects.toThrow();
+  expect((globalThis as { isRun?: boolean }).isRun).toBeUndefined();
+});
+
+test("a name that would load a package which is no plugin is refused, and the package is not loaded", async () => {
+  const { store, folder, files } = await newStore();
+  const evil = join(folder, "node_modules", "evil");
+  await mkdir(evil, { recursive: true });
+  await writeFile(
+    join(evil, "package.json"),
+    JSON.stringify({ name: "evil", version: "1.0.0", type: "module", main: "index.js" }),
+  );
+  await writeFile(join(evil, "index.js"), "globalThis.isRun = true; export default {};");
+  const host = jobHost({ cwd: folder });
+  onTestFinished(() => host.close());
+  const kinds = jobKinds(host);
+  const run = (kind: string, settings: object, inputs: Record<string, string>): Promise<unknown> =>
+    kinds[kind]!(
+      { kind, settings: settings as Json, inputs, after: [], packages: {} },
+      { store, signal: new AbortController().signal, onEvent: () => {} },
+    );
+  const portable = { ...own, seed: 0, kernels: "reference" };
+  const prune = { setting: portable, solver: "magnitude", options: {}, plan: {}, sparsity: 0.5 };
+  const training = { ...portable, trainer: {}, inputs: {}, task: "evil:x" };
+  for (const [kind, settings] of [
+    ["prune", { ...prune, solver: "evil" }],
+    ["prune", { ...prune, solver: "magnitude+evil:x" }],
+    ["prune", { ...prune, plan: { curvature: "evil:x" } }],
+    ["prune", { ...prune, setting: { ...portable, data: "evil:some" } }],
+    ["layers", { scan: { ...portable, solver: "evil:x" }, names: ["a"], keep: 1 }],
+    ["solve", { solver: "evil.x", options: {}, seed: 0, kernels: "reference" }],
+    ["soup member", { training, epochs: 1, rng: "0" }],
+    [
+      "gradient rows",
+      { model: { model: own.model }, task: "0.5*evil:x", taskName: "x", params: [], batch: 1, kernels: "reference" },
+    ],
+  ] as const) {
+    const inputs = { files, start: files, request: files, problem: files, state: files, examples: files };
+    const found = expect(run(kind, settings, inputs), JSON.stringify([kind, settings]));
+    await found.rejects.toMatchObject({ code: "ERR_JOB", message: expect.stringContaining("no plugin") });
+  }
   expect((globalThis as { isRun?: boolean }).isRun).toBeUndefined();
 });

@@ -1,50 +1,33 @@
 /** The layers of `secateur sensitivity` as jobs. */
 import { type Evaluation, keptCount } from "@secateur/core";
 import type { Job, JobEvent } from "@secateur/jobs";
-import type { SensitivitySpec } from "../sensitivity/run-sensitivity.ts";
+import type { ScanElsewhere, SensitivitySpec } from "../sensitivity/run-sensitivity.ts";
 import { storeInputs } from "./input-files.ts";
 import { jobPackages } from "./job-packages.ts";
 import { keepScan, layerJob, type PortableScan } from "./kinds/layer-kind.ts";
 import { startJobs } from "./run-jobs.ts";
 import { openWorkPlace, refuseContradictions, type WorkFlags, type WorkPlace } from "./work-place.ts";
 
-/** Layers of a scan as jobs in a work place. */
-export interface LayersElsewhere {
-  readonly elsewhere: NonNullable<SensitivitySpec["elsewhere"]>;
-  close(): Promise<void>;
-}
-
 /** Opens the work place once the scan is known to be in order, and hands all layers out. */
 export function layersElsewhere(
   spec: Omit<SensitivitySpec, "elsewhere"> & { flags: WorkFlags; fallback: string },
-): LayersElsewhere {
+): ScanElsewhere {
   const { flags, fallback, session, cwd } = spec;
   refuseContradictions(flags);
   let place: WorkPlace | undefined;
   return {
-    async elsewhere(start) {
+    async open(start) {
       const onEvent = (event: JobEvent): void => {
         if (event.type === "note") session.onEvent(event);
       };
       place = await openWorkPlace({ flags, fallback, isPassing: true, cwd, session, onEvent });
       const work = place;
       const inputs = await storeInputs(work.store, { ...spec, preprocess: spec.preprocess }, session);
-      const { arch, normalize, task, solver, sparsity, sparsities, examples, heldOut, ridge, reestimateBatchNorm } =
+      const { arch, normalize, task, reestimateBatchNorm, solver, sparsity, sparsities, examples, heldOut, ridge } =
         spec;
       const portable: PortableScan = {
-        ...{
-          ...inputs,
-          arch,
-          normalize,
-          task,
-          solver,
-          sparsity,
-          sparsities,
-          examples,
-          heldOut,
-          ridge,
-          reestimateBatchNorm,
-        },
+        ...{ ...inputs, arch, normalize, task, reestimateBatchNorm },
+        ...{ solver, sparsity, sparsities, examples, heldOut, ridge },
         // Decides what is proposed, and no measurement.
         tolerance: undefined,
         // What runs the model decides its numbers.

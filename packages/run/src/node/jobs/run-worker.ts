@@ -1,6 +1,7 @@
 /** `secateur worker` and `secateur status`: who serves a queue, and what is in it. */
 import {
   emptyQueue,
+  isNoStore,
   openStore,
   parseQueueAddress,
   type QueueStatus,
@@ -36,8 +37,15 @@ export interface WorkerSettings extends QueuePlace {
 export async function runWorker(settings: WorkerSettings): Promise<{ done: number; failed: number }> {
   const { cwd, jobs, memoryBytes, idleSeconds, signal, onEvent } = settings;
   const { address, store } = placeOf(settings);
+  let isNew = false;
+  const opened = await openStore(store, { make: false }).catch(async (error) => {
+    if (!isNoStore(error)) throw error;
+    isNew = true;
+    return await openStore(store);
+  });
+  if (isNew) onEvent({ type: "made", place: store });
   return await serveQueue({
-    ...{ address, store: await openStore(store), entry: threadEntry, threads: jobs, memoryBytes, cwd, signal, onEvent },
+    ...{ address, store: opened, entry: threadEntry, threads: jobs, memoryBytes, cwd, signal, onEvent },
     idleMs: idleSeconds === undefined ? undefined : 1000 * idleSeconds,
     packages: await workerPackages(cwd),
   });
@@ -93,6 +101,10 @@ function wordsOf(event: WorkerEvent): string {
       return `failed ${event.label}: ${event.message}`;
     case "left":
       return `left ${event.label} to other workers: ${event.reason}`;
+    case "made":
+      return `made a new store at ${event.place}: where another was meant, its path is mistyped or its disk is not mounted`;
+    case "found":
+      return "the queue answers again";
     case "lost":
       return `the connection to the queue was lost (${event.reason}); it is tried again`;
     default:

@@ -5,6 +5,7 @@ import type { KernelChoice } from "../../session.ts";
 import { readySolver } from "../compare/compared-method.ts";
 import type { JobHost } from "../jobs/job-host.ts";
 import { checkJob } from "../jobs/kinds/check-job.ts";
+import { checkNames } from "../jobs/kinds/check-names.ts";
 import { findSolver } from "../plugins/find-solver.ts";
 import { holdJobNotes, type JobNote } from "./job-notes.ts";
 import { decodeProblem, encodeWeights } from "./portable-problem.ts";
@@ -36,6 +37,7 @@ export function solveKind(host: JobHost): JobKind {
     });
     const settings = content.settings as unknown as SolveLayerSettings;
     const { solver: name, options, seed } = settings;
+    await checkNames({ what: "a job that solves a layer", methods: [name] }, host.cwd);
     const { notes, hear } = holdJobNotes(onEvent);
     const { kernels } = await host.session(settings, { signal, onEvent: hear });
     const { solver } = await readySolver({ found: await findSolver(name, host.cwd), options, plan: {} }, {});

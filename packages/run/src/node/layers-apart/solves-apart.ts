@@ -33,9 +33,9 @@ export function assertParallelLayers(settings: Pick<PruneSettings, "layers">): v
   if (settings.layers && !hasLayersApart(settings)) throw nothingApart();
 }
 
-/** @param curvature - what a run over the whole network takes, where that is why */
-export function nothingApart(curvature?: string): Error {
-  const found = curvature === undefined ? "" : ` (--curvature ${curvature} takes no gradient rows)`;
+/** @param why - what takes no gradient rows that jobs could take, where that is why */
+export function nothingApart(why?: string): Error {
+  const found = why === undefined ? "" : ` (${why} takes no gradient rows that jobs can take)`;
   return badUsage(
     `--workers and --queue spread what does not wait for each other, and this run has nothing of that${found}; add --inputs parallel to a layer-wise solver, or --layer-allocation global or loss-database, whose traces are spread, or --curvature empirical-fisher over the whole network, whose gradient rows are, or --soup, whose members are, or leave them out`,
   );

@@ -105,6 +105,8 @@ const mostRemembered = 8;
 export interface Remeasure {
   /** @returns whether the network has other statistics now than it came with */
   before(): Promise<boolean>;
+  /** Brings back the statistics that `before` left, of the weights that the network had then; nothing is measured. */
+  restore(): void;
   /** After each pruning, also before a training; undefined where they are not measured then. */
   readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   after(): Promise<void>;
@@ -134,18 +136,14 @@ export function remeasuring(spec: {
   const { when = "never" } = settings ?? {};
   let chosen: Augmentation = {};
   let dense: ReadonlyMap<string, Float32Array | Float64Array> = new Map();
+  let isAnew = false;
   const remembered = new Map<string, ReadonlyMap<string, Float32Array | Float64Array>>();
   const measureOf =
     (copy: Network) =>
     async (ctx: RunContext, augmentation: Augmentation, examples: number = images): Promise<void> => {
       const key = JSON.stringify([hashOfParams(copy), augmentation, examples]);
       const known = remembered.get(key);
-      if (known) {
-        // Back to the newest: a scan of layers comes back to the dense weights after every one of them.
-        remembered.delete(key);
-        remembered.set(key, known);
-        return writeTensors(copy, known);
-      }
+      if (known) return writeTensors(copy, known);
       // The same images every time: candidates are compared on equal terms, and statistics follow from the weights alone.
       const { rng } = session.context();
       await reestimateBatchNorm(copy, data.train, { ...ctx, rng }, { examples, augmentation });
@@ -159,42 +157,46 @@ export function remeasuring(spec: {
   const behind = (copy: Network): Omit<Remeasure, "before"> => {
     const measure = measureOf(copy);
     return {
+      restore: () => writeTensors(copy, dense),
       ...(isAfterPruning ? { recalibrate: (ctx: RunContext) => measure(ctx, chosen) } : {}),
       after: async () => (isAfter ? await measure(session.context(), chosen) : undefined),
     };
   };
+  const measureBefore = async (asked: BatchNormSettings): Promise<boolean> => {
+    const isNamed = asked.cropPadding !== undefined || asked.flip !== undefined;
+    const measure = measureOf(network);
+    // Taken before anything is measured: without targets it asks what the network computes as it came.
+    const judge = isNamed && when !== "auto" ? undefined : await judgeOf({ network, data, session });
+    const found = judge && !isNamed ? await chooseChanges({ network, data, measure, judge }) : undefined;
+    chosen = found ? found.changes : augmentationOf(asked, data);
+    if (when !== "after") {
+      const file = copiedStatistics(network);
+      const lossOfFile = when === "auto" ? await judge?.loss() : undefined;
+      await measure(session.context(), chosen);
+      if (judge && lossOfFile !== undefined) {
+        const loss = await judge.loss();
+        if (!(loss < worthMeasuring * lossOfFile)) {
+          writeTensors(network, file);
+          if (loss < lossOfFile) noteKept({ loss, lossOfFile }, session);
+          return false;
+        }
+      }
+    }
+    if (found?.note !== undefined)
+      session.onEvent({ type: "note", level: "info", code: "batch-norm", message: found.note });
+    return when !== "after";
+  };
   return {
     async before() {
-      if (settings === undefined || when === "never") return false;
-      const isNamed = settings.cropPadding !== undefined || settings.flip !== undefined;
-      const measure = measureOf(network);
-      // Taken before anything is measured: without targets it asks what the network computes as it came.
-      const judge = isNamed && when !== "auto" ? undefined : await judgeOf({ network, data, session });
-      const found = judge && !isNamed ? await chooseChanges({ network, data, measure, judge }) : undefined;
-      chosen = found ? found.changes : augmentationOf(settings, data);
-      if (when !== "after") {
-        const file = copiedStatistics(network);
-        const lossOfFile = when === "auto" ? await judge?.loss() : undefined;
-        await measure(session.context(), chosen);
-        if (judge && lossOfFile !== undefined) {
-          const loss = await judge.loss();
-          if (!(loss < worthMeasuring * lossOfFile)) {
-            writeTensors(network, file);
-            if (loss < lossOfFile) noteKept({ loss, lossOfFile }, session);
-            return false;
-          }
-        }
-        dense = copiedStatistics(network);
-      }
-      if (found?.note !== undefined)
-        session.onEvent({ type: "note", level: "info", code: "batch-norm", message: found.note });
-      return when !== "after";
+      isAnew = settings !== undefined && when !== "never" && (await measureBefore(settings));
+      dense = copiedStatistics(network);
+      return isAnew;
     },
     ...behind(network),
     forCopy: (copy) => ({
       async before() {
         writeTensors(copy, dense);
-        return dense.size > 0;
+        return isAnew;
       },
       ...behind(copy),
     }),

@@ -97,7 +97,8 @@ export function matching(spec: {
 }): Remeasure & { readonly trained?: () => void } {
   const { model, data, settings, session, judge, isTrained = false } = spec;
   const { when = "never" } = settings ?? {};
-  if (!model || when === "never" || when === "before") return { before: async () => false, after: async () => {} };
+  if (!model || when === "never" || when === "before")
+    return { before: async () => false, restore: () => {}, after: async () => {} };
   let matcher: Matcher;
   // A run comes back to the same weights: the last candidate is often the one it ends with.
   const decided = new Map<string, Decision>();
@@ -132,6 +133,7 @@ export function matching(spec: {
       matcher = await model.measure(data.train, session.context());
       return false;
     },
+    restore: () => matcher.restore(),
     recalibrate: async (ctx) => void (await recalibrate(ctx)),
     trained: () => matcher.keep?.(),
     async after() {

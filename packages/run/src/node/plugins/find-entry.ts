@@ -128,6 +128,14 @@ async function installedCandidates(name: string, from: string): Promise<readonly
   return found;
 }
 
+/** Packages that a search for the name would load, and that do not say in their manifests that they are plugins. */
+export async function strangersBehind(name: string, from: string): Promise<readonly string[]> {
+  const colon = name.indexOf(":");
+  if (colon <= 0 && (await firstPartyPlugin(name, () => true))) return [];
+  const found = await installedCandidates(colon > 0 ? name.slice(0, colon) : name, from);
+  return found.filter(({ keywords }) => !keywords.includes(pluginKeyword)).map(({ name: one }) => one);
+}
+
 /** The installed plugins that have an entry of the name; those that cannot be loaded have none. */
 async function installedOffering(
   name: string,

@@ -1,4 +1,3 @@
-import satisfies from "semver/functions/satisfies.js";
 import { findPackage, type PackageManifest } from "./package-manifest.ts";
 
 /** A package that a plugin asks for beside it, and what is there in its place. */
@@ -12,6 +11,8 @@ export interface UnmetPeer {
 /** The peers of a package that are missing, or whose version is out of range, as its own imports would find them. */
 export async function unmetPeers({ folder, peers }: PackageManifest): Promise<readonly UnmetPeer[]> {
   const unmet: UnmetPeer[] = [];
+  // Loaded where something did not load: its twenty modules are no part of a run that goes well.
+  const { default: satisfies } = await import("semver/functions/satisfies.js");
   for (const [peer, range] of Object.entries(peers)) {
     const found = (await findPackage(peer, folder))?.version;
     if (found === undefined || !satisfies(found, range, { includePrerelease: true }))

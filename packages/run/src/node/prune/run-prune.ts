@@ -1,5 +1,6 @@
 /** One run of pruning from settings to files. */
 import { join, resolve } from "node:path";
+import { chooseTask } from "@secateur/core";
 import { assertKnownOperators } from "@secateur/graph";
 import type { JobEvent } from "@secateur/jobs";
 import { assertBlocks } from "@secateur/solvers-layerwise";
@@ -209,7 +210,10 @@ async function assertRows(
   const train = opened?.data.train;
   if (!train || !(await spread.canBegin(train))) throw nothingApart();
   const planned = await plannedRun({ network: model.network, params, solver, plan, train, sparsity: budget.sparsity });
-  if (!needsGradients(solver) || withoutRows.has(planned.curvature)) throw nothingApart(planned.curvature);
+  if (!needsGradients(solver)) throw nothingApart(`--solver ${settings.found.entry.name}`);
+  if (withoutRows.has(planned.curvature)) throw nothingApart(`--curvature ${planned.curvature}`);
+  const task = opened.named ?? chooseTask({ model: model.network, data: train });
+  if (task.targetsFrom === "teacher") throw nothingApart(`--task ${task.name}, whose slopes are drawn,`);
 }
 
 /** Where the layers of a run go that are solved elsewhere and for which no store was named: beside its output, as its state. */

@@ -89,7 +89,15 @@ export interface SensitivitySpec {
   readonly cwd: string;
   readonly session: Session;
   /** Measures pruned layers somewhere else; default: here, one after the other. */
-  readonly elsewhere?: ((start: OpenedScan) => Promise<NonNullable<ScanSpec["elsewhere"]>>) | undefined;
+  readonly elsewhere?: ScanElsewhere | undefined;
+}
+
+/** Where layers are pruned and measured, if not here. */
+export interface ScanElsewhere {
+  /** Hands all layers out. @returns what {@link ScanSpec} has */
+  open(start: OpenedScan): Promise<NonNullable<ScanSpec["elsewhere"]>>;
+  /** Waits for what still runs: jobs in this thread use the opened model. */
+  close(): Promise<void>;
 }
 
 /** What a scan starts from: the model and data, gradients, and how the dense network does. */
@@ -99,6 +107,8 @@ export interface OpenedScan {
   readonly params: readonly FlatParam[];
   readonly sparsities: readonly number[];
   readonly dense: Evaluation;
+  /** Whether `dense` is under statistics of batch normalisation that were measured anew. */
+  readonly isRemeasured: boolean;
   readonly rows: number;
   readonly gradients: NetworkGradients | undefined;
   readonly scan: ScanSpec;
@@ -155,7 +165,7 @@ async function scanOf(opened: AnyModel, spec: SensitivitySpec): Promise<OpenedSc
   // The examples that are measured decide nothing.
   const seen = { ...data, train: forGradients, test: heldOut };
   const measurements = remeasuringModel({ model: opened, data: seen, settings, session });
-  await measurements.before();
+  const isRemeasured = await measurements.before();
   const posed = await poseTask({ network, data: seen, named, session });
   await measurements.judgeBy(posed);
   const { task } = posed;
@@ -172,9 +182,9 @@ async function scanOf(opened: AnyModel, spec: SensitivitySpec): Promise<OpenedSc
   const pruner = gradients
     ? gradientPruner(solver, gradients)
     : layerPruner({ network, solver, params, weights, data: forGradients });
-  const { recalibrate } = measurements;
-  const scan: ScanSpec = { network, pruner, recalibrate, evaluate: (inner) => posed.evaluate(network, inner) };
-  return { found, opened, params, sparsities, dense, rows, gradients, scan };
+  const { recalibrate, restore } = measurements;
+  const scan: ScanSpec = { network, pruner, recalibrate, restore, evaluate: (inner) => posed.evaluate(network, inner) };
+  return { found, opened, params, sparsities, dense, isRemeasured, rows, gradients, scan };
 }
 
 /**
@@ -188,8 +198,11 @@ export async function runSensitivity(spec: SensitivitySpec): Promise<Sensitivity
   const started = ctx.now();
   const start = await openScan(spec);
   try {
-    return await runScan(start, { ...spec, started }, ctx);
+    const elsewhere = await spec.elsewhere?.open(start);
+    const scan: ScanSpec = { ...start.scan, ...(elsewhere ? { elsewhere } : {}) };
+    return await runScan({ ...start, scan }, { ...spec, started }, ctx);
   } finally {
+    await spec.elsewhere?.close();
     start.opened.close();
   }
 }
@@ -202,9 +215,7 @@ async function runScan(
   const { path, data: source, session, started } = spec;
   const { sparsity = sensitivityDefaults.sparsity } = spec;
   const { onEvent } = session;
-  const { found, opened, sparsities, dense, rows, gradients } = start;
-  const elsewhere = await spec.elsewhere?.(start);
-  const scan: ScanSpec = { ...start.scan, ...(elsewhere ? { elsewhere } : {}) };
+  const { found, opened, sparsities, dense, isRemeasured, rows, gradients, scan } = start;
   const measure = mainMeasure(dense);
   const tolerance = spec.tolerance ?? usualTolerance(measure);
   const onFailure = ({ layer, sparsity: at, message: why }: FailedLayer): void => {
@@ -238,6 +249,7 @@ async function runScan(
       data: source,
       solver: found.entry.name,
       dense,
+      ...(isRemeasured ? { remeasured: true as const } : {}),
     },
     gradients: { examples: rows, ridge: gradients?.ridge ?? 0, gradientMs: gradients?.gradientMs ?? 0 },
     ...{ measure, layers, ...(failed.length === 0 ? {} : { failed }) },

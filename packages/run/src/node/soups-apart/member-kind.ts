@@ -6,6 +6,7 @@ import type { KernelChoice, Session } from "../../session.ts";
 import { type PortableInputs, viewInputs } from "../jobs/input-files.ts";
 import { type JobHost, outliving } from "../jobs/job-host.ts";
 import { checkJob } from "../jobs/kinds/check-job.ts";
+import { checkNames } from "../jobs/kinds/check-names.ts";
 import { holdJobNotes, type JobNote } from "../layers-apart/job-notes.ts";
 import { openAnyModel, ownNetwork } from "../open/open-any-model.ts";
 import { openData } from "../open/open-data.ts";
@@ -60,6 +61,8 @@ export function memberKind(host: JobHost): JobKind {
       inputs: ["files", "start", "request"],
     });
     const { training: common, epochs, rng } = content.settings as unknown as MemberSettings;
+    const { task, data } = common;
+    await checkNames({ what: "a job that trains a member of a soup", task, data }, host.cwd);
     const { files, start, request, after, dense } = content.inputs;
     const training: PortableTraining = { ...common, files: files!, dense };
     const { notes, hear } = holdJobNotes(onEvent);

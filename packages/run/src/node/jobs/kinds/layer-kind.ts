@@ -6,6 +6,7 @@ import { type OpenedScan, openScan, type SensitivitySpec } from "../../sensitivi
 import { type PortableInputs, viewInputs } from "../input-files.ts";
 import { type Closable, type JobHost, outliving, type PortableSetting } from "../job-host.ts";
 import { checkJob } from "./check-job.ts";
+import { checkNames } from "./check-names.ts";
 
 /** The name of the kind. */
 export const layerKindName = "layers";
@@ -30,6 +31,8 @@ export function layerKind(host: JobHost): JobKind {
       inputs: ["files"],
     });
     const { scan: common, names, keep } = content.settings as unknown as LayerSettings;
+    const { solver, task, data: source } = common;
+    await checkNames({ what: "a job that measures layers", methods: [solver], task, data: source }, host.cwd);
     const portable: PortableScan = { ...common, files: content.inputs["files"]! };
     const session = await host.session(portable, { signal, onEvent });
     const opened = await keepScan(host, { portable, session }, async () => {

@@ -14,6 +14,7 @@ import { findSolver } from "../../plugins/find-solver.ts";
 import type { JobHost, OpenedSetting, PortableSetting } from "../job-host.ts";
 import { withoutTimes, withTimes } from "../split-times.ts";
 import { checkJob } from "./check-job.ts";
+import { checkNames } from "./check-names.ts";
 
 /** The name of the kind. */
 export const pruneKindName = "prune";
@@ -82,6 +83,9 @@ export function pruneKind(host: JobHost): JobKind {
       inputs: ["files"],
     });
     const { setting: common, solver: name, options, plan, ...rest } = content.settings as unknown as PruneSettings;
+    const { task, data } = common;
+    const methods = [name, plan.curvature];
+    await checkNames({ what: "a job that prunes", methods, task, data }, host.cwd);
     const portable: PortableSetting = { ...common, files: content.inputs["files"]! };
     const session = await host.session(portable, { signal, onEvent });
     const opened = await host.setting(portable, session, store);
