@@ -68,10 +68,10 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const appendEvents = flags.resume === true;
   const makeReport: PruneRun["makeReport"] = async (document, outcome) => {
     const { pruneContent, plottingLibrary } = await loadReport();
-    const { dense, pruned } = outcome.measured!; // a report without data was refused
+    const measured = outcome.measured!; // a report without data was refused
     const content = pruneContent({
       ...{ document: { ...document, recipe: { ...document.recipe, data: settings.data! } } },
-      ...{ outcome: { ...outcome, dense, pruned }, command: shellCommand("secateur", argv) },
+      ...{ outcome: { ...outcome, ...measured }, command: shellCommand("secateur", argv) },
     });
     return await (await findReporter(outputs.report!, terminal.cwd)).report({ ...content, plottingLibrary });
   };
