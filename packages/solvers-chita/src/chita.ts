@@ -49,7 +49,7 @@ export interface ChitaOptions {
  * stats: `lowerBound` on Q over all supports (up to the rounding of the weights' dtype), `gap` (relative to the larger of
  * bound and objective), `iterations`, `swaps`.
  * Time: n^2 / 2 for each of max(k, 2 n) columns of dense rows (n^2 (in + out) a layer with factored rows), some ten products with G and
- * 20 to 50 with about 2 k of its columns, n^3 / 3 for up to five Cholesky factorisations. Memory: four n x n matrices in f64.
+ * 20 to 50 with about 2 k of its columns, n^3 / 6 for each of two Cholesky factorisations. Memory: two n x n matrices in f64 and two in the dtype of the rows.
  *
  * @throws ERR_OPTION; on solve: ERR_INCOMPATIBLE, ERR_SHAPE, ERR_OVERFLOW, ERR_ABORTED
  * @example

@@ -57,7 +57,7 @@ const search = {
     .enum(["magnitude", "saliency"])
     .optional()
     .describe(
-      "what the first start keeps: the largest |w|, as published and usual in one step, or the largest H_jj w_j^2, usual in several",
+      "what the first start keeps: the largest |w|, as published and usual in one step, or the largest H_jj w_j^2 (of groups w'Hw, or for small ones the sum of H_jj w_j^2), usual in several",
     ),
   draws: z.int().min(0).default(defaults.cbs.draws).describe("random magnitude partitions beside the magnitude start"),
   starts: z.int().min(1).default(defaults.cbs.starts).describe("how many of the best starts are searched from"),

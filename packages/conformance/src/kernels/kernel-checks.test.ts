@@ -77,6 +77,17 @@ describe("the suite rejects kernels whose", () => {
       /^gemv/,
     ],
     [
+      "gemv over an f32 matrix rounds its f64 vector",
+      () =>
+        broken({
+          gemv: (spec) => {
+            const isMixed = spec.a.data instanceof Float32Array && spec.x instanceof Float64Array;
+            R.gemv(isMixed ? { ...spec, x: Float64Array.from(Float32Array.from(spec.x)) } : spec);
+          },
+        }),
+      /^gemv/,
+    ],
+    [
       "cholesky leaves junk above the diagonal",
       () =>
         broken({
@@ -125,6 +136,25 @@ describe("the suite rejects kernels whose", () => {
           },
         }),
       /^axpy/,
+    ],
+    [
+      "momentumStep leaves the velocity as it was",
+      () => broken({ momentumStep: (spec) => R.momentumStep!({ ...spec, velocity: spec.velocity.slice() }) }),
+      /^momentumStep/,
+    ],
+    [
+      "momentumStep moves by a velocity that was not rounded yet",
+      () =>
+        broken({
+          momentumStep({ w, velocity, gradient, momentum, decay, rate }) {
+            for (let i = 0; i < w.length; i++) {
+              const next = momentum * velocity[i]! + (gradient[i]! + decay * w[i]!);
+              velocity[i] = next;
+              w[i] = w[i]! - rate * next;
+            }
+          },
+        }),
+      /^momentumStep/,
     ],
     [
       "momentumStep forgets the decay",

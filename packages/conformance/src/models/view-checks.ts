@@ -195,6 +195,10 @@ async function ensureFactor(view: FactorView, H: Mat, tolerance: number): Promis
   }
   const inner = view.restricted?.(support);
   if (!inner) return;
+  ensure(
+    inner.columnGramCost === view.columnGramCost,
+    () => "factor: restricted says something else of what an entry of columnGram costs",
+  );
   const row = new Float64Array(support.length);
   for (let i = 0; i < n; i++) {
     await inner.transposeTimes(unit(n, i), row);

@@ -45,7 +45,7 @@ export function joinFactors(views: readonly FactorView[]): FactorView {
   const [rows, dim] = [rowStarts[views.length]!, columnStarts[views.length]!];
   const ofColumns = (vector: Vec, b: number): Vec => vector.subarray(columnStarts[b], columnStarts[b + 1]);
   const ofRows = (vector: Vec, b: number): Vec => vector.subarray(rowStarts[b], rowStarts[b + 1]);
-  const has = (name: "rowGram" | "columns" | "columnGram" | "restricted"): boolean =>
+  const has = (name: "rowGram" | "columns" | "columnGram" | "columnGramCost" | "restricted"): boolean =>
     views.every((view) => view[name] !== undefined);
   /** Writes what each view gives for its part of a support. */
   const eachPart = async (
@@ -104,6 +104,7 @@ export function joinFactors(views: readonly FactorView[]): FactorView {
           writeBlock(own, out, { row: place, col: place });
         }),
     }),
+    ...(has("columnGramCost") && { columnGramCost: Math.max(...views.map((view) => view.columnGramCost!)) }),
     ...(has("restricted") && {
       restricted(support): RestrictedView {
         const inner = partsOf(support, sizes).map((chosen, b) => views[b]!.restricted!(chosen));

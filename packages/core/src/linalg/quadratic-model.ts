@@ -87,6 +87,7 @@ function viewInDtype(view: FactorView, dtype: Dtype): FactorView {
     ...(view.gramTimes && { gramTimes: (x, out) => view.gramTimes!(x, out) }),
     ...(view.columns && { columns: (support, out) => converted((raw) => view.columns!(support, raw), out) }),
     ...(view.columnGram && { columnGram: (support, out) => converted((raw) => view.columnGram!(support, raw), out) }),
+    ...(view.columnGramCost !== undefined && { columnGramCost: view.columnGramCost }),
     ...(view.restricted && { restricted: (support) => view.restricted!(support) }),
     ...(view.rowGram && {
       async rowGram() {

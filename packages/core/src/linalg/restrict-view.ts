@@ -30,7 +30,9 @@ export async function residentView(view: FactorView, kernels: Kernels): Promise<
       release: () => {},
     };
   }
-  const ready = view.stored && kernels.holds?.(view.stored.data) ? view.stored : undefined;
+  const { stored } = view;
+  const isWhole = stored?.rows === rows && stored.cols === dim;
+  const ready = stored && isWhole && kernels.holds?.(stored.data) ? stored : undefined;
   const { times, transposeTimes, gather, release } = gatheredProducts(view, indices(0, dim), kernels, ready);
   const G = await gather().catch((error: unknown) => {
     release();
@@ -94,6 +96,7 @@ export function restrictView(view: FactorView, support: Uint32Array, kernels: Ke
       },
     }),
     ...(view.columnGram && { columnGram: (inner, out) => view.columnGram!(outer(inner), out) }),
+    ...(view.columnGramCost !== undefined && { columnGramCost: view.columnGramCost }),
     ...(view.restricted && { restricted: (inner) => view.restricted!(outer(inner)) }),
   };
 }

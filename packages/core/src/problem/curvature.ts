@@ -55,7 +55,7 @@ export interface FactorView {
   readonly dtype: Dtype;
   /** What one product costs, in multiply-adds on numbers streamed from memory: rows * dim for stored rows, less for factored ones. */
   readonly productCost: number;
-  /** G [rows, dim] where it is kept as one matrix; not to be written to. */
+  /** G [rows, dim] where it is kept as one matrix, not to be written to; a view that changes its columns leaves it out. */
   readonly stored?: Mat;
   /** out [rows] = G x, x [dim] */
   times(x: Vec, out: Vec): void | Promise<void>;

@@ -12,16 +12,17 @@ export function restrictedView(
   const { blocks, support, kernels } = spec;
   const { dim, dtype } = view;
   let first = 0;
-  const parts = blocks.map((block) => {
+  const parts = blocks.flatMap((block) => {
     const end = block.start + block.in * block.out;
     const from = first;
     while (first < support.length && support[first]! < end) first++;
+    if (first === from) return [];
     const places = support.subarray(from, first).map((j) => j - block.start);
     block.panels ??= kernels.sparseGradients ? columnPanels(block.singleA, kernels) : undefined;
     const products =
       block.panels && keptProducts({ A: block.singleA, B: block.singleB, panels: block.panels }, places, kernels);
     const size = products ? 0 : block.in * block.out;
-    return { block, from, places, products, X: zeros(size, dtype), result: zeros(size, dtype) };
+    return [{ block, from, places, products, X: zeros(size, dtype), result: zeros(size, dtype) }];
   });
   const scattered = (x: Vec): Vec => {
     const whole = zeros(dim, dtype);
@@ -53,6 +54,7 @@ export function restrictedView(
         for (let e = 0; e < places.length; e++) out[from + e] = result[places[e]!]!;
       }
     },
+    columnGramCost: view.columnGramCost!,
     columnGram: (inner, out) =>
       writeColumnGram(
         blocks,

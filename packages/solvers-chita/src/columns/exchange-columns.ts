@@ -2,9 +2,17 @@
  * The swaps of relaxation/exchange.ts, over columns in shards: the pool's columns come to whoever leads the solve, which searches it in the space of the
  * rows. A round costs two passes over the rows, and one for the value that it ends at.
  */
-import { type Mat, matrix, type RunContext } from "@secateur/core";
+import { keptPlaces, type Mat, matrix, type RunContext } from "@secateur/core";
 import { worthwhile } from "../relaxation/exchange.ts";
-import { halfSolved, type Moved, type Pool, type SwapSystem, searchPool, setApart } from "../relaxation/swap-system.ts";
+import {
+  gathered,
+  halfSolved,
+  type Moved,
+  type Pool,
+  type SwapSystem,
+  searchPool,
+  setApart,
+} from "../relaxation/swap-system.ts";
 import type { Places } from "./column-shard.ts";
 import { type ColumnSpace, factorOf, placeCandidates, times } from "./column-space.ts";
 import { askAll } from "./sum-shards.ts";
@@ -32,7 +40,8 @@ export async function exchangeColumns(
   const { lambda, kernels, target } = space;
   const begun = await takePool(space, pool);
   const leaving = begun.columns.filter((_, i) => begun.kept[i] === 1);
-  kernels.gram({ a: keptColumns(begun), out: gram, alpha: -1 / lambda, beta: 1 });
+  const keptOnes = gathered(begun.A, keptPlaces(begun.kept), kernels);
+  kernels.gram({ a: keptOnes, out: gram, alpha: -1 / lambda, beta: 1 });
   const factor = factorOf(space, gram);
   const { image } = await times(space, { of: "others", except: leaving });
   const right = image.map((value, i) => value - target[i]!);
@@ -118,17 +127,6 @@ async function takePool({ shards, rows, root }: ColumnSpace, pool: number): Prom
     from += width;
   }
   return { columns: members, kept, centre, A };
-}
-
-function keptColumns({ A, kept }: Pool): Mat {
-  const wanted = Array.from(kept.keys()).filter((i) => kept[i] === 1);
-  const out = matrix(A.rows, wanted.length, new Float64Array(A.rows * wanted.length));
-  for (let i = 0; i < A.rows; i++) {
-    wanted.forEach((c, s) => {
-      out.data[i * wanted.length + s] = A.data[i * A.cols + c]!;
-    });
-  }
-  return out;
 }
 
 /** At w = V where it is kept, 0 elsewhere: Q, and A w - y. A pass over the rows. */

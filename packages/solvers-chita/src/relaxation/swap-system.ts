@@ -59,6 +59,8 @@ export interface PoolFound {
   readonly moved: Moved;
 }
 
+/** A difference of two numbers near 1 that is below this is their rounding, for systems of a condition number up to some 1e6. */
+const leastDifference = 1e-10;
 /** Limits of a tableau search. */
 const search = { tenure: 5, misses: 20, maxSwaps: 400 };
 
@@ -90,7 +92,7 @@ export function searchPool(system: SwapSystem, pool: Pool, moved: Moved): Promis
   kernels.triangularSolve({ l: factor, b: pool.A });
   return withScratch(kernels, async (alloc) => {
     const X = matrix(rows, size, alloc(rows * size, "f64"));
-    writeBeside(X, [pool.A, 0], [pick(moved.X, others), pool.columns.length]);
+    writeBeside(X, [pool.A, 0], [gathered(moved.X, others, kernels), pool.columns.length]);
     const C = matrix(size, size, alloc(size * size, "f64"));
     kernels.gram({ a: X, transpose: true, out: C, alpha: 1 / lambda });
     const columns = Uint32Array.from([...pool.columns, ...others.map((i) => moved.columns[i]!)]);
@@ -99,25 +101,25 @@ export function searchPool(system: SwapSystem, pool: Pool, moved: Moved): Promis
     const wasKept = now.map((bit, e) => (wasMoved.has(columns[e]!) ? 1 - bit : bit));
     const t = centre.slice();
     kernels.gemv({ a: X, transpose: true, x: half, out: t, alpha: -1 / lambda, beta: 1 });
-    const system = { C, t, wasKept };
+    const atStart = { C, t, wasKept };
     const whole = tableauAt(
-      system,
+      atStart,
       places(size, () => true),
     );
-    now.forEach((bit, e) => {
-      if (bit !== wasKept[e]) whole.flip(e);
-    });
+    for (const e of inOrder(wasKept, (member) => now[member] !== wasKept[member])) whole.flip(e);
+    // What is left of 1 where a kept column of S is taken out must be more than the rounding of that difference.
+    const fixed = now.map((bit, e) => Number(bit === 1 && wasKept[e] === 1 && -whole.pivot(e) < leastDifference));
     const tableau = whole.part(places(pool.columns.length, () => true));
     const before = tableau.value;
-    const found = tableau.search(search);
+    const found = tableau.search({ ...search, fixed: fixed.subarray(0, pool.columns.length) });
     found.kept.forEach((bit, i) => {
       if (bit !== tableau.kept[i]) tableau.flip(i);
     });
     const x = Float64Array.from(found.kept, (bit, i) => (bit === 1 ? tableau.weight(i) : 0));
     const differ = places(size, (e) => (found.kept[e] ?? now[e]) !== wasKept[e]);
-    const XD = pick(X, differ);
+    const XD = gathered(X, differ, kernels);
     const u = half.slice();
-    kernels.gemv({ a: XD, x: changesAt(system, differ), out: u, beta: 1 });
+    kernels.gemv({ a: XD, x: changesAt(atStart, differ), out: u, beta: 1 });
     kernels.triangularSolve({ l: factor, transpose: true, b: matrix(rows, 1, u) });
     const next: Moved = {
       columns: differ.map((e) => columns[e]!),
@@ -146,17 +148,24 @@ function tableauAt({ C, t, wasKept }: AtStart, members: Uint32Array): Tableau {
     T[c * (c + 1) + i] = t[e]!;
     if (wasKept[e] === 1) T[T.length - 1]! -= t[e]! ** 2;
   }
-  return Tableau.swept(
+  return new Tableau(
     T,
     Uint8Array.from(members, (e) => wasKept[e]!),
   );
 }
 
 /** sigma of the columns that differ from S. */
-function changesAt(system: AtStart, differ: Uint32Array): Float64Array {
-  const tableau = tableauAt(system, differ);
-  for (let i = 0; i < differ.length; i++) tableau.flip(i);
-  return Float64Array.from(differ, (e, i) => (system.wasKept[e] === 1 ? -tableau.weight(i) : tableau.weight(i)));
+function changesAt(atStart: AtStart, differ: Uint32Array): Float64Array {
+  const wasKept = differ.map((e) => atStart.wasKept[e]!);
+  const tableau = tableauAt(atStart, differ);
+  for (const i of inOrder(wasKept, () => true)) tableau.flip(i);
+  return Float64Array.from(differ, (_, i) => (wasKept[i] === 1 ? -tableau.weight(i) : tableau.weight(i)));
+}
+
+/** Members to flip: those that come in, whose pivots are 1 and more, before those whose place they may take. */
+function inOrder(wasKept: ArrayLike<number>, wanted: (member: number) => boolean): Uint32Array {
+  const members = places(wasKept.length, wanted);
+  return Uint32Array.from([...members.filter((e) => wasKept[e] !== 1), ...members.filter((e) => wasKept[e] === 1)]);
 }
 
 function places(count: number, wanted: (i: number) => boolean): Uint32Array {
@@ -167,11 +176,10 @@ function emptyMatrix(rows: number, cols: number): Mat {
   return matrix(rows, cols, new Float64Array(rows * cols));
 }
 
-function pick(A: Mat, columns: Uint32Array): Mat {
+/** A[:, columns], f64. */
+export function gathered(A: Mat, columns: Uint32Array, kernels: Kernels): Mat {
   const out = emptyMatrix(A.rows, columns.length);
-  for (let i = 0; i < A.rows; i++) {
-    for (let s = 0; s < columns.length; s++) out.data[i * columns.length + s] = A.data[i * A.cols + columns[s]!]!;
-  }
+  kernels.gatherColumns(A, columns, out);
   return out;
 }
 

@@ -23,10 +23,9 @@ export interface SearchOptions {
   readonly misses: number;
   /** Swaps in all. */
   readonly maxSwaps: number;
+  /** 1 = stays as it is, a member each; default: none. */
+  readonly fixed?: Uint8Array;
 }
-
-/** Of a kept weight whose D_i is below this nothing is left but rounding: it stays. D_i is at most 1, and 1 where no other weight can take its place. */
-const leastCost = 1e-10;
 
 /** A swept tableau of c pool members. */
 export class Tableau {
@@ -35,36 +34,16 @@ export class Tableau {
   readonly #width: number;
   readonly kept: Uint8Array;
 
-  private constructor(T: Float64Array, kept: Uint8Array) {
-    this.#T = T;
-    this.#width = kept.length + 1;
-    this.kept = kept;
-  }
-
   /**
-   * With nothing kept.
-   *
-   * @param B - [c, c] row-major, symmetric positive definite
-   * @param b - [c]
-   */
-  static of(B: Float64Array, b: Float64Array): Tableau {
-    const c = b.length;
-    const T = new Float64Array((c + 1) ** 2);
-    for (let i = 0; i < c; i++) {
-      T.set(B.subarray(i * c, (i + 1) * c), i * (c + 1));
-      T[c * (c + 1) + i] = b[i]!;
-    }
-    return new Tableau(T, new Uint8Array(c));
-  }
-
-  /**
-   * As it stands where some are kept already; both arrays are kept and changed.
+   * Swept on what is kept already; both arrays are kept and changed.
    *
    * @param T - [c + 1, c + 1] row-major, on and below the diagonal; the value in its corner may count from anywhere
    * @param kept - [c]
    */
-  static swept(T: Float64Array, kept: Uint8Array): Tableau {
-    return new Tableau(T, kept);
+  constructor(T: Float64Array, kept: Uint8Array) {
+    this.#T = T;
+    this.#width = kept.length + 1;
+    this.kept = kept;
   }
 
   /** The tableau of some members (ascending), all others staying as they are. */
@@ -91,6 +70,11 @@ export class Tableau {
     return this.#T[(this.#width - 1) * this.#width + i]!;
   }
 
+  /** T_ii: minus D_i of a kept member, the Schur complement of a pruned one. */
+  pivot(i: number): number {
+    return this.#T[i * this.#width + i]!;
+  }
+
   /** Adds member i to the support, or takes it out. O(c^2). */
   flip(i: number): void {
     const T = this.#T;
@@ -113,6 +97,9 @@ export class Tableau {
   /** Swaps until nothing helps any more; returns the best support seen. O(c^2) a swap. */
   search(options: SearchOptions): PoolSupport & { readonly swaps: number } {
     const until = new Int32Array(this.kept.length);
+    options.fixed?.forEach((bit, i) => {
+      if (bit === 1) until[i] = options.maxSwaps;
+    });
     const keptCount = this.kept.reduce((sum, bit) => sum + bit, 0);
     const smaller = Math.min(keptCount, this.kept.length - keptCount);
     const tenure = Math.min(options.tenure, Math.max(0, Math.floor((smaller - 1) / 2)));
@@ -146,7 +133,8 @@ export class Tableau {
     for (let i = 0; i < last; i++) {
       if (this.kept[i] === 0 || until[i]! > now) continue;
       const cost = -T[i * width + i]!;
-      if (cost < leastCost) continue;
+      // Rounding has eaten it.
+      if (!(cost > 0)) continue;
       const x = T[last * width + i]!;
       const removal = (x * x) / cost;
       for (let j = 0; j < last; j++) {

@@ -2,7 +2,15 @@
  * The combinatorial objective f(P) = w_P' H w_P of a problem, from its gradient rows. P is a set of units: single weights, or groups of them, of which a whole one is
  * what a single weight is elsewhere: with u_g = G_g w_g in the place of G_j w_j, f and the gains of swaps read the same.
  */
-import { type FactorView, type Kernels, type Mask, type Problem, type Vec, weightMask } from "@secateur/core";
+import {
+  type FactorView,
+  type Kernels,
+  type Mask,
+  type Problem,
+  type RunContext,
+  type Vec,
+  weightMask,
+} from "@secateur/core";
 import { hasColumnGram } from "@secateur/core/linalg";
 import { needsColumns } from "../errors.ts";
 import { ownProducts, type UnitProblem } from "./unit-products.ts";
@@ -28,12 +36,13 @@ export interface CbsPoint {
 }
 
 /** @throws ERR_INCOMPATIBLE for curvatures that swaps do not fit */
-export async function cbsModel(problem: Problem, kernels: Kernels): Promise<CbsModel> {
+export async function cbsModel(problem: Problem, ctx: RunContext): Promise<CbsModel> {
   const { curvature, units, w } = problem;
   const view = curvature.factor!();
   if (!hasColumnGram(view)) throw needsColumns("cbs");
+  const { kernels } = ctx;
   const products = { view, kernels, units, w: w.data };
-  return { problem, view, kernels, products, own: await ownProducts(products) };
+  return { problem, view, kernels, products, own: await ownProducts(products, ctx) };
 }
 
 /** f of a mask. One product. */

@@ -5,7 +5,7 @@
  * H; gains are exact after every swap; and rounds end when one gains less than a fraction of what all gained so far.
  */
 
-import type { Mask, RunContext } from "@secateur/core";
+import type { Mask, RunContext, Units } from "@secateur/core";
 import { defaults } from "../defaults.ts";
 import { type CbsModel, type CbsPoint, cbsPoint } from "./cbs-model.ts";
 import { type MaySwap, type SwapPool, swapBest, swapPass } from "./swap-pool.ts";
@@ -47,7 +47,7 @@ export async function cbsSearch(
   const trace = [point.value];
   let swaps = 0;
   for (let round = 0; round < rounds; round++) {
-    const done = await searchRound({ ...spec, point });
+    const done = await searchRound({ ...spec, point }, ctx);
     if (done.swaps === 0) break;
     const next = await cbsPoint(model, done.mask);
     // Gains are exact up to the rounding of the rows' products; what they cannot tell is no gain.
@@ -64,14 +64,15 @@ export async function cbsSearch(
 
 async function searchRound(
   spec: { model: CbsModel; point: CbsPoint } & CbsSearchOptions,
+  ctx: RunContext,
 ): Promise<{ mask: Mask; swaps: number }> {
   const usual = defaults.search;
   const { model, point, pool: size = usual.pool, search = usual.search, epsilon = usual.epsilon } = spec;
   const { window = usual.window, misses = usual.misses } = spec;
   const { problem } = model;
-  const members = choosePool(model, point, unitsOf(model, size));
+  const members = choosePool(model, point, size);
   const pool: SwapPool = {
-    B: await unitBlock(model.products, members),
+    B: await unitBlock(model.products, members, ctx),
     v: Float64Array.from(members, (j) => point.v[j]!),
     pruned: Uint8Array.from(members, (j) => 1 - point.mask[j]!),
   };
@@ -97,18 +98,10 @@ async function searchRound(
   return { mask, swaps };
 }
 
-/** Fewest groups of each kind in a pool. */
-const leastGroups = 32;
-
-/** How many units a pool of so many weights has. */
-function unitsOf({ problem: { units, w } }: CbsModel, weights: number): number {
-  if (units.perWeight) return weights;
-  return Math.min(weights, Math.max(leastGroups, Math.floor((weights * units.count) / w.cols)));
-}
-
 /** The pruned units of largest alpha and the kept ones of least beta, ascending. */
 function choosePool({ own, problem, kernels }: CbsModel, { mask, v }: CbsPoint, size: number): Uint32Array {
-  const eligible = problem.constraint.count?.eligible;
+  const { units, constraint } = problem;
+  const eligible = constraint.count?.eligible;
   const out = new Float64Array(mask.length).fill(Number.NEGATIVE_INFINITY);
   const into = out.slice();
   let [pruned, kept] = [0, 0];
@@ -121,6 +114,25 @@ function choosePool({ own, problem, kernels }: CbsModel, { mask, v }: CbsPoint, 
       pruned++;
     }
   }
-  const chosen = [...kernels.largest(out, Math.min(size, pruned)), ...kernels.largest(into, Math.min(size, kept))];
-  return Uint32Array.from(chosen).sort();
+  const some = (score: Float64Array, count: number): readonly number[] => {
+    const first = kernels.largest(score, Math.min(size, count));
+    return units.perWeight ? [...first] : ofWeights([...first], { score, units, weights: size });
+  };
+  return Uint32Array.from([...some(out, pruned), ...some(into, kept)]).sort();
+}
+
+/** Fewest groups of each kind in a pool, whatever they weigh: enough that every class of a network's last layer can be among them. */
+const leastGroups = 32;
+
+/** Those of highest score that have so many weights together. */
+function ofWeights(
+  chosen: number[],
+  { score, units, weights }: { score: Float64Array; units: Units; weights: number },
+): readonly number[] {
+  chosen.sort((a, b) => score[b]! - score[a]! || a - b);
+  let together = 0;
+  return chosen.filter((unit, place) => {
+    together += units.indices(unit).length;
+    return place < leastGroups || together <= weights;
+  });
 }

@@ -21,10 +21,10 @@ const ctx = createRunContext();
 
 /** The pool of all weights of a problem. */
 async function wholePool(problem: Problem, mask: Uint8Array): Promise<SwapPool> {
-  const model = await cbsModel(problem, ctx.kernels);
+  const model = await cbsModel(problem, ctx);
   const { v } = await cbsPoint(model, mask);
   const members = Uint32Array.from(mask.keys());
-  return { B: await unitBlock(model.products, members), v: v.slice(), pruned: mask.map((bit) => 1 - bit) };
+  return { B: await unitBlock(model.products, members, ctx), v: v.slice(), pruned: mask.map((bit) => 1 - bit) };
 }
 
 /** The same problem, calling back before every product with its rows. */
@@ -247,7 +247,7 @@ describe("CBS-S against brute force", () => {
     const problem = randomProblem({ n: 6, p: 10, keep: 4, constraint: frozen });
     expect(await cbsSelector().select(problem, ctx)).toEqual(magnitudeStart(problem));
     const free = randomProblem({ n: 6, p: 10, keep: 4, constraint: base });
-    const model = await cbsModel(free, ctx.kernels);
+    const model = await cbsModel(free, ctx);
     const moved = await cbsSearch({ model, start: magnitudeStart(free) }, ctx);
     expect(await cbsValue(model, moved.mask)).toBeLessThan(await cbsValue(model, magnitudeStart(free)));
   });

@@ -26,7 +26,7 @@ import { magnitudeStart, partitionStart, saliencyStart } from "./cbs-starts.ts";
 export interface CbsOptions extends CbsSearchOptions {
   /**
    * What the first start keeps: "magnitude", the largest |w|, as published and the default of a selection in one step, or
-   * "saliency", the largest w_u' H_uu w_u (H_jj w_j^2 of a single weight), the default in several: it is the best mask where weights do not interact.
+   * "saliency", the largest w_u' H_uu w_u (H_jj w_j^2 of a single weight; the sum of those of a small group where rows exist only as products), the default in several: it is the best mask where weights do not interact.
    */
   readonly start?: "magnitude" | "saliency" | undefined;
   /** Random magnitude partitions to draw beside the magnitude start; default 0. */
@@ -52,7 +52,7 @@ interface Selected extends CbsFound {
 
 /** CBS-S. Starts run one after the other, each on all the threads of the kernels. */
 async function select(problem: Problem, options: CbsOptions, ctx: RunContext): Promise<Selected> {
-  const model = await cbsModel(problem, ctx.kernels);
+  const model = await cbsModel(problem, ctx);
   const { draws = defaults.cbs.draws, starts = defaults.cbs.starts } = options;
   const masks = [options.start === "saliency" ? saliencyStart(model) : magnitudeStart(problem)];
   for (let draw = 1; draw <= draws; draw++) masks.push(partitionStart(problem, ctx.rng.fork(`partition ${draw}`)));
@@ -84,7 +84,9 @@ function lastOf(trace: readonly number[]): number {
  * Time: a round is two products, n (2 pool)^2 / 2 multiply-adds and 4 pool^2 a swap; a draw is one product. Memory: 16 n pool bytes
  * and 32 pool^2.
  *
- * Groups of weights: a round is one pass over stored rows, or a product with each group of the pool where there are no rows.
+ * Groups of weights: what each costs by itself is one pass over stored rows a selection, of products alone one over each group's weights; a round gathers the pool's
+ * columns, or takes a product of the pool's weights for each of its groups. Memory: 12 n bytes a group of the pool where rows are stored, else 4 bytes for each pair of
+ * up to 2,048 weights.
  *
  * @throws ERR_INCOMPATIBLE for a curvature without columns
  */

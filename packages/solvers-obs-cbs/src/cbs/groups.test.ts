@@ -3,6 +3,8 @@ import {
   countKept,
   createRng,
   createRunContext,
+  type Dtype,
+  type FactorView,
   type FlatParam,
   groupUnits,
   keepCount,
@@ -11,6 +13,7 @@ import {
   type Mat,
   type Problem,
   type Units,
+  type Vec,
   weightMask,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
@@ -71,7 +74,6 @@ describe("products of groups", () => {
     "columns of stored rows": (one) => one,
     "Gram matrices of columns": (one) => one,
     "small factors": (one) => ({ ...one, view: { ...one.view, columnGramCost: 1 } }),
-    "products with G": ({ view: { columns: _, columnGram: __, ...view }, ...one }) => ({ ...one, view }),
   };
   test.each(Object.keys(ways))("are w_a'H_ab w_b, by %s", async (way) => {
     // More rows than what counts as a cheap entry of a Gram matrix.
@@ -80,7 +82,7 @@ describe("products of groups", () => {
     const expected = pairs(problem, H);
     const one = ways[way]!(unitProblem(way === "columns of stored rows" ? problem : withoutColumns(problem)));
     const members = Uint32Array.of(0, 2, 3, 7, 8);
-    const B = await unitBlock(one, members);
+    const B = await unitBlock(one, members, ctx);
     members.forEach((a, s) => {
       // Sums of some ten products of order one in f64.
       members.forEach((b, t) => {
@@ -89,7 +91,7 @@ describe("products of groups", () => {
     });
     // Many small groups whose columns are dear have what their weights have each, see below.
     const isExact = way === "columns of stored rows" || way === "small factors";
-    const own = await ownProducts(one);
+    const own = await ownProducts(one, ctx);
     expected.forEach((row, a) => {
       const each = [...problem.units.indices(a)].map((j) => H.data[j * (H.cols + 1)]! * problem.w.data[j]! ** 2);
       const sum = each.reduce((total, value) => total + value, 0);
@@ -98,16 +100,59 @@ describe("products of groups", () => {
   });
 });
 
-test("own products of large groups are exact without columns of rows", async () => {
+describe("products of groups whose rows exist only as products", () => {
+  /** 700 weights each: together more than a Gram matrix of columns is taken of. */
   const count = 3;
-  const size = 64 * count;
-  const groups = Array.from({ length: count }, (_, g) => Uint32Array.from({ length: 64 }, (_, i) => count * i + g));
-  const problem = { ...randomProblem({ n: 5, p: size, keep: 0 }), units: groupUnits({ size, groups }) };
-  const expected = pairs(problem, await denseHessian(problem));
-  const own = await ownProducts(unitProblem(withoutColumns(problem)));
-  // Sums of some 4,096 products in f64.
-  expected.forEach((row, a) => {
-    expect(own[a]! / row[a]!).toBeCloseTo(1, 11);
+  const size = 700 * count;
+  const groups = Array.from({ length: count }, (_, g) => Uint32Array.from({ length: 700 }, (_, i) => count * i + g));
+  const stored = { ...randomProblem({ n: 5, p: size, keep: 0 }), units: groupUnits({ size, groups }) };
+  const all = Uint32Array.from(groups.keys());
+
+  test("are those of stored rows, also for many weights together", async () => {
+    const products = unitProblem(withoutColumns(stored));
+    const [expected, B] = [await unitBlock(unitProblem(stored), all, ctx), await unitBlock(products, all, ctx)];
+    const own = await ownProducts(products, ctx);
+    const scale = Math.max(...expected.map(Math.abs));
+    // Sums of some 700 products in f64.
+    expected.forEach((value, e) => {
+      expect(Math.abs(B[e]! - value)).toBeLessThan(1e-12 * scale);
+    });
+    for (const g of all) expect(Math.abs(own[g]! - expected[g * (count + 1)]!)).toBeLessThan(1e-12 * scale);
+  });
+
+  test("take no matrix of as many rows as weights, where a curvature has so many, as Kronecker factors have", async () => {
+    const diagonal = Float64Array.from({ length: size }, (_, j) => 1 + (j % 7));
+    const over = (d: Float64Array): FactorView => ({
+      ...{ rows: size, dim: d.length, scale: 1, damping: 0.5, dtype: "f64", productCost: size, columnGramCost: 1 },
+      times: () => expect.unreachable(),
+      transposeTimes: () => expect.unreachable(),
+      gramTimes: (x, out) => out.set(Float64Array.from(x, (value, j) => d[j]! * value)),
+      columnGram: () => expect.unreachable(),
+      restricted: (support) => ({ ...over(Float64Array.from(support, (j) => d[j]!)), release: () => {} }),
+      columnNormsSquared: () => d,
+    });
+    const taken: number[] = [];
+    const alloc = (length: number, dtype: Dtype): Vec => {
+      taken.push(length);
+      return ctx.kernels.alloc(length, dtype);
+    };
+    const one = { ...unitProblem(stored), view: over(diagonal), kernels: { ...ctx.kernels, alloc } };
+    const [B, own] = [await unitBlock(one, all, ctx), await ownProducts(one, ctx)];
+    for (const a of all) {
+      const expected = groups[a]!.reduce((sum, j) => sum + (diagonal[j]! + 0.5) * stored.w.data[j]! ** 2, 0);
+      expect(own[a]! / expected).toBeCloseTo(1, 12);
+      expect(B[a * count + a]! / expected).toBeCloseTo(1, 12);
+      expect(B[a * count + ((a + 1) % count)]).toBe(0);
+    }
+    expect(Math.max(0, ...taken)).toBeLessThanOrEqual(size);
+  });
+
+  test("are interrupted between two of them", async () => {
+    const controller = new AbortController();
+    const aborting = createRunContext({ signal: controller.signal, onEvent: () => controller.abort() });
+    const products = unitProblem(withoutColumns(stored));
+    await expect(ownProducts(products, aborting)).rejects.toMatchObject({ code: "ERR_ABORTED" });
+    await expect(unitBlock(products, all, aborting)).rejects.toMatchObject({ code: "ERR_ABORTED" });
   });
 });
 
@@ -116,11 +161,11 @@ describe("CBS-S over groups", () => {
     const problem = groupedProblem({ count: 9, keep: 4 });
     const H = await denseHessian(problem);
     const start = magnitudeStart(problem);
-    const model = await cbsModel(problem, ctx.kernels);
+    const model = await cbsModel(problem, ctx);
     const { v, value } = await cbsPoint(model, start);
     expect(value).toBeCloseTo(f(problem, H, start), 11);
     const all = Uint32Array.from(start.keys());
-    const B = await unitBlock(model.products, all);
+    const B = await unitBlock(model.products, all, ctx);
     const pool: SwapPool = { B, v: v.slice(), pruned: start.map((bit) => 1 - bit) };
     const rng = createRng("groups");
     const chosen = (bit: number): number[] => [...all].filter((unit) => pool.pruned[unit] === bit);
@@ -155,7 +200,8 @@ describe("CBS-S over groups", () => {
         expect(found).toBeGreaterThanOrEqual(best - 1e-10);
         if (found <= best + 1e-9) optimal++;
       }
-      expect(optimal).toBeGreaterThanOrEqual(13);
+      // Measured: 20 and 17 of 20. Kernels that round otherwise may end a problem or two elsewhere.
+      expect(optimal).toBeGreaterThanOrEqual(search === "best" ? 18 : 15);
     },
   );
 
@@ -163,7 +209,7 @@ describe("CBS-S over groups", () => {
     const problem = groupedProblem({ count: 9, keep: 4 });
     const own = pairs(problem, await denseHessian(problem)).map((row, a) => row[a]!);
     const kept = [...own.keys()].sort((a, b) => own[b]! - own[a]!).slice(0, 4);
-    const mask = saliencyStart(await cbsModel(problem, ctx.kernels));
+    const mask = saliencyStart(await cbsModel(problem, ctx));
     expect([...mask.keys()].filter((unit) => mask[unit] === 1)).toEqual(kept.sort((a, b) => a - b));
   });
 
@@ -196,9 +242,9 @@ describe("CBS-S over groups of unequal sizes within limits", () => {
     params,
   );
 
-  test("ends within all of them, from every start, never above it, and is often the best mask that a swap can reach", async () => {
-    let [reached, seeds] = [0, 12];
-    for (let seed = 0; seed < seeds; seed++) {
+  test("ends within all of them, from every start, never above it, and is often the best of all masks of so many units within them", async () => {
+    let reached = 0;
+    for (let seed = 0; seed < 12; seed++) {
       const constraint = bound.constraint(bound.sparsity, ctx.kernels);
       const problem = { ...randomProblem({ n: 7, p: 18, keep: 0, seed, constraint }), units: bound.units };
       const H = await denseHessian(problem);
@@ -219,7 +265,7 @@ describe("CBS-S over groups of unequal sizes within limits", () => {
       const solved = await cbs().solve(problem, ctx);
       expect(constraint.violation(solved.mask)).toBe(0);
     }
-    // Single swaps within two limits stop earlier than those within a count.
-    expect(reached).toBeGreaterThanOrEqual(seeds / 3);
+    // Measured: 9 of 12; single swaps within two limits stop earlier than those within a count.
+    expect(reached).toBeGreaterThanOrEqual(7);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Swaps between pruned and kept weights on a pool, for the combinatorial objective of the Combinatorial Brain Surgeon,
- *   f(P) = w_P' H w_P = sum over i, j in P of B_ij,   B_ij = w_i H_ij w_j                  (Yu et al., ICML 2022, section 4)
+ * Swaps between pruned and kept units (weights, or groups of them) on a pool, for the combinatorial objective of the Combinatorial Brain Surgeon,
+ *   f(P) = w_P' H w_P = sum over i, j in P of B_ij,   B_ij = w_i' H_ij w_j                  (Yu et al., ICML 2022, section 4)
  * With v_x = w_x (H w_P)_x, for pruned i and kept j:
  *   alpha_i = 2 v_i - B_ii   what restoring i gains,     beta_j = 2 v_j + B_jj   what pruning j costs,
  *   gamma_ij = 2 B_ij,       f falls by alpha_i - beta_j + gamma_ij when they swap.

@@ -1,10 +1,19 @@
 /**
- * w_a' H_ab w_b of units a and b (single weights, or groups), which is all that CBS-S needs of H. Three ways, by what the curvature offers:
- *   columns      u_a = G_a w_a [n], then scale u_a'u_b: as many columns as there are units;
- *   column Gram  of all weights of the units, summed over each pair: for few weights at a time;
- *   products     G w_a, over the weights of a alone: for units of many weights.
+ * w_a' H_ab w_b of units a and b (single weights, or groups of them), which is all that CBS-S needs of H. For groups there are three ways, by what the curvature offers:
+ *   columns      u_a = G_a w_a [n], then scale u_a'u_b + damping w_a'w_b: as many columns as there are units;
+ *   column Gram  of all weights of the units, summed over each pair: for few weights together;
+ *   products     H w_a over the weights of the units, then its inner products with w_b: for many weights whose rows exist only as products.
  */
-import { type FactorView, type Kernels, type Mat, matrix, type Units, type Vec, zeros } from "@secateur/core";
+import {
+  type FactorView,
+  type Kernels,
+  type Mat,
+  matrix,
+  type RunContext,
+  type Units,
+  type Vec,
+  zeros,
+} from "@secateur/core";
 import { eachColumnTile, hasColumns, restrictView, withScratch, writeCurvature } from "@secateur/core/linalg";
 
 /** What products of units are taken of. */
@@ -16,31 +25,57 @@ export interface UnitProblem {
   readonly w: Vec;
 }
 
-/** Weights that a Gram matrix of columns is asked for at a time. */
-const mostTogether = 512;
-/** Weights a unit, in the mean, from which a product over them alone is worth more than its setting up. */
-const leastForProducts = 64;
-/** Entries of a Gram matrix of columns that cost no more than this are as good as at hand. */
+/** Columns gathered at a time, and weights of a pool whose Gram matrix is taken whole: 16 MB in f32. */
+const mostTogether = 2048;
+/** Weights whose Gram matrix is taken together for the diagonal of several groups: entries between groups are made for nothing. */
+const batchOfGrams = 64;
+/** Multiply-adds behind an entry of such a Gram matrix: one of Kronecker factors has 1, a Gauss-Newton matrix its rows, thousands. */
 const cheapEntry = 16;
 
 /**
- * w_u' H_uu w_u of every unit [units.count], f64. One pass over stored rows; without those exact for single weights, where Gram matrices of a group's columns are
- * made from small factors, and for units of many weights; else the sum of H_jj w_j^2 over the unit, which leaves out what its own weights have to do with one another.
+ * w_u' H_uu w_u of every unit [units.count], f64: exact for single weights, over stored rows, for groups of 64 weights and more, and for smaller ones where entries of H
+ * are cheap. For small groups of a curvature that is products alone it is the sum of H_jj w_j^2, which leaves out what a group's own weights have to do with one another.
+ * One pass over stored rows, or a product over a group's own weights for each group.
  */
-export async function ownProducts(problem: UnitProblem): Promise<Float64Array> {
+export async function ownProducts(problem: UnitProblem, ctx: RunContext): Promise<Float64Array> {
   const { view, units, w } = problem;
   const norms = view.columnNormsSquared();
   const each = Float64Array.from(w, (value, j) => (view.scale * norms[j]! + view.damping) * value * value);
   if (units.perWeight) return each;
-  const all = Array.from({ length: units.count }, (_, unit) => units.indices(unit));
-  if (hasColumns(view)) return energiesOf(problem, all);
-  if (view.columnGram && (view.columnGramCost ?? view.rows) <= cheapEntry) return diagonalInBatches(problem, all);
-  if (w.length < leastForProducts * units.count) return Float64Array.from(units.reduce(each));
-  return energiesOf(problem, all);
+  const out = Float64Array.from(units.reduce(each));
+  const isExact = hasColumns(view) || (view.columnGram && (view.columnGramCost ?? view.rows) <= cheapEntry);
+  let batch: { readonly unit: number; readonly group: Uint32Array }[] = [];
+  let together = 0;
+  const take = async (): Promise<void> => {
+    if (batch.length === 0) return;
+    const groups = batch.map(({ group }) => group);
+    const energies = hasColumns(view)
+      ? await energiesOfImages(problem, groups)
+      : diagonal(await byColumnGram(problem, groups));
+    batch.forEach(({ unit }, g) => {
+      out[unit] = energies[g]!;
+    });
+    [batch, together] = [[], 0];
+    await ctx.tick({ task: "solve", done: 0 });
+  };
+  for (let unit = 0; unit < units.count; unit++) {
+    const group = units.indices(unit);
+    if (group.length < 2) continue;
+    if (group.length >= batchOfGrams && !hasColumns(view)) {
+      out[unit] = await energyOfProduct(problem, group);
+      await ctx.tick({ task: "solve", done: 0 });
+    } else if (isExact) {
+      if (together + group.length > (hasColumns(view) ? mostTogether : batchOfGrams)) await take();
+      batch.push({ unit, group });
+      together += group.length;
+    }
+  }
+  await take();
+  return out;
 }
 
-/** B over some units [c, c]: w_a' H_ab w_b. */
-export async function unitBlock(problem: UnitProblem, members: Uint32Array): Promise<Float64Array> {
+/** B over some units [c, c]: w_a' H_ab w_b, f64. */
+export async function unitBlock(problem: UnitProblem, members: Uint32Array, ctx: RunContext): Promise<Float64Array> {
   const { view, units, kernels, w } = problem;
   const c = members.length;
   if (units.perWeight) {
@@ -51,73 +86,56 @@ export async function unitBlock(problem: UnitProblem, members: Uint32Array): Pro
     return B;
   }
   const groups = Array.from(members, (unit) => units.indices(unit));
+  if (hasColumns(view)) return byImages(problem, groups);
   const together = groups.reduce((sum, { length }) => sum + length, 0);
-  const isFew = !hasColumns(view) && view.columnGram && together <= 4 * mostTogether;
-  return isFew ? byColumnGram(problem, groups) : byImages(problem, groups);
+  if (view.columnGram !== undefined && together <= mostTogether) return byColumnGram(problem, groups);
+  return byProducts(problem, groups, ctx);
 }
 
 /** Weights of some groups, ascending, and the group of each. */
 function joined(groups: readonly Uint32Array[]): { columns: Uint32Array; owner: Uint32Array } {
-  const pairs = groups.flatMap((group, g) => Array.from(group, (j) => [j, g] as const)).sort(([a], [b]) => a - b);
-  return { columns: Uint32Array.from(pairs, ([j]) => j), owner: Uint32Array.from(pairs, ([, g]) => g) };
+  const c = groups.length;
+  const keys = new Float64Array(groups.reduce((sum, { length }) => sum + length, 0));
+  let place = 0;
+  // Below 2^53: weights times groups.
+  for (const [g, group] of groups.entries()) for (const j of group) keys[place++] = j * c + g;
+  keys.sort();
+  return {
+    columns: Uint32Array.from(keys, (key) => Math.floor(key / c)),
+    owner: Uint32Array.from(keys, (key) => key % c),
+  };
 }
 
-/** Runs over batches of groups, with U = G_a w_a [n, groups of the batch]. */
-async function eachImage(
-  { view, kernels, w }: UnitProblem,
-  groups: readonly Uint32Array[],
-  visit: (U: Mat, first: number) => void,
-): Promise<void> {
-  if (!hasColumns(view)) return eachProduct({ view, kernels, w }, groups, visit);
-  for (const [first, last] of batches(groups, 4 * mostTogether)) {
-    const { columns, owner } = joined(groups.slice(first, last));
-    const U = matrix(view.rows, last - first, zeros(view.rows * (last - first), view.dtype));
-    await eachColumnTile({ view, columns, dtype: view.dtype, kernels }, ({ data, rows, cols }, start) => {
-      for (let s = 0; s < cols; s++) {
-        const [weight, g] = [w[columns[start + s]!]!, owner[start + s]!];
-        for (let i = 0; i < rows; i++) U.data[i * U.cols + g]! += weight * data[i * cols + s]!;
-      }
-    });
-    visit(U, first);
-  }
-}
-
-async function eachProduct(
-  { view, kernels, w }: Pick<UnitProblem, "view" | "kernels" | "w">,
-  groups: readonly Uint32Array[],
-  visit: (U: Mat, first: number) => void,
-): Promise<void> {
-  for (const [g, group] of groups.entries()) {
-    const inner = restrictView(view, group, kernels);
-    try {
-      const [x, u] = [zeros(group.length, view.dtype), zeros(view.rows, view.dtype)];
-      for (let s = 0; s < group.length; s++) x[s] = w[group[s]!]!;
-      await inner.times(x, u);
-      visit(matrix(view.rows, 1, u), g);
-    } finally {
-      inner.release();
+/** U = G_a w_a [n, groups], summed in f64. */
+async function imagesOf({ view, kernels, w }: UnitProblem, groups: readonly Uint32Array[]): Promise<Mat> {
+  const { columns, owner } = joined(groups);
+  const c = groups.length;
+  const U = matrix(view.rows, c, new Float64Array(view.rows * c));
+  if (!hasColumns(view)) return U;
+  const weights = Float64Array.from(columns, (j) => w[j]!);
+  await eachColumnTile({ view, columns, dtype: view.dtype, kernels }, ({ data, rows, cols }, start) => {
+    for (let i = 0; i < rows; i++) {
+      for (let s = 0; s < cols; s++) U.data[i * c + owner[start + s]!]! += weights[start + s]! * data[i * cols + s]!;
     }
-  }
+  });
+  return U;
 }
 
-async function energiesOf(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
+async function energiesOfImages(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
   const { view, w } = problem;
+  const { data, rows, cols } = await imagesOf(problem, groups);
   const out = Float64Array.from(groups, (group) => view.damping * squares(group, w));
-  await eachImage(problem, groups, ({ data, rows, cols }, first) => {
-    for (let i = 0; i < rows; i++)
-      for (let g = 0; g < cols; g++) out[first + g]! += view.scale * data[i * cols + g]! ** 2;
-  });
+  for (let i = 0; i < rows; i++) for (let g = 0; g < cols; g++) out[g]! += view.scale * data[i * cols + g]! ** 2;
   return out;
 }
 
-function byImages(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
+async function byImages(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
   const { view, kernels, w } = problem;
   const c = groups.length;
-  return withScratch(kernels, async (alloc) => {
+  const images = await imagesOf(problem, groups);
+  return withScratch(kernels, (alloc) => {
     const U = matrix(view.rows, c, alloc(view.rows * c, view.dtype));
-    await eachImage(problem, groups, ({ data, rows, cols }, first) => {
-      for (let i = 0; i < rows; i++) U.data.set(data.subarray(i * cols, (i + 1) * cols), i * c + first);
-    });
+    U.data.set(images.data);
     const gram = matrix(c, c, alloc(c * c, view.dtype));
     kernels.gram({ a: U, transpose: true, out: gram, alpha: view.scale });
     const B = Float64Array.from(gram.data);
@@ -131,35 +149,72 @@ function byImages(problem: UnitProblem, groups: readonly Uint32Array[]): Promise
 async function byColumnGram({ view, kernels, w }: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
   const { columns, owner } = joined(groups);
   const [c, size] = [groups.length, columns.length];
-  const H = matrix(size, size, new Float64Array(size * size));
-  await writeCurvature({ view, columns, out: H, kernels });
+  const weights = Float64Array.from(columns, (j) => w[j]!);
   const B = new Float64Array(c * c);
-  for (let s = 0; s < size; s++) {
-    const weight = w[columns[s]!]!;
-    for (let t = 0; t < size; t++) {
-      B[owner[s]! * c + owner[t]!]! += weight * H.data[s * size + t]! * w[columns[t]!]!;
+  await withScratch(kernels, async (alloc) => {
+    const H = matrix(size, size, alloc(size * size, "f64"));
+    await writeCurvature({ view, columns, out: H, kernels });
+    for (let s = 0; s < size; s++) {
+      const row = owner[s]! * c;
+      for (let t = 0; t < size; t++) B[row + owner[t]!]! += weights[s]! * H.data[s * size + t]! * weights[t]!;
+    }
+  });
+  return B;
+}
+
+async function byProducts(
+  { view, kernels, w }: UnitProblem,
+  groups: readonly Uint32Array[],
+  ctx: RunContext,
+): Promise<Float64Array> {
+  const { columns, owner } = joined(groups);
+  const [c, size] = [groups.length, columns.length];
+  const weights = Float64Array.from(columns, (j) => w[j]!);
+  const B = new Float64Array(c * c);
+  const inner = restrictView(view, columns, kernels);
+  try {
+    const [x, out] = [zeros(size, view.dtype), zeros(size, view.dtype)];
+    for (let b = 0; b < c; b++) {
+      for (let s = 0; s < size; s++) x[s] = owner[s] === b ? weights[s]! : 0;
+      await curvatureTimes(inner, x, out);
+      for (let s = 0; s < size; s++) B[owner[s]! * c + b]! += weights[s]! * out[s]!;
+      await ctx.tick({ task: "solve", done: 0 });
+    }
+  } finally {
+    inner.release();
+  }
+  // Products in f32 round H_ab and H_ba differently.
+  for (let a = 0; a < c; a++) {
+    for (let b = 0; b < a; b++) {
+      const mean = (B[a * c + b]! + B[b * c + a]!) / 2;
+      B[a * c + b] = mean;
+      B[b * c + a] = mean;
     }
   }
   return B;
 }
 
-async function diagonalInBatches(problem: UnitProblem, groups: readonly Uint32Array[]): Promise<Float64Array> {
-  const out = new Float64Array(groups.length);
-  for (const [first, last] of batches(groups, mostTogether / 8)) {
-    out.set(diagonal(await byColumnGram(problem, groups.slice(first, last))), first);
+async function energyOfProduct({ view, kernels, w }: UnitProblem, group: Uint32Array): Promise<number> {
+  const inner = restrictView(view, group, kernels);
+  try {
+    const [x, out] = [zeros(group.length, view.dtype), zeros(group.length, view.dtype)];
+    for (let s = 0; s < group.length; s++) x[s] = w[group[s]!]!;
+    await curvatureTimes(inner, x, out);
+    return kernels.dot(out, x);
+  } finally {
+    inner.release();
   }
-  return out;
 }
 
-/** Runs of groups of at most `most` weights together, or of a single group. */
-function* batches(groups: readonly Uint32Array[], most: number): Generator<readonly [number, number]> {
-  for (let first = 0, last = 0; first < groups.length; first = last) {
-    let size = 0;
-    for (last = first; last < groups.length && (last === first || size + groups[last]!.length <= most); last++) {
-      size += groups[last]!.length;
-    }
-    yield [first, last];
+/** out = H x */
+async function curvatureTimes(view: FactorView, x: Vec, out: Vec): Promise<void> {
+  if (view.gramTimes) await view.gramTimes(x, out);
+  else {
+    const image = zeros(view.rows, view.dtype);
+    await view.times(x, image);
+    await view.transposeTimes(image, out);
   }
+  for (let s = 0; s < x.length; s++) out[s] = view.scale * out[s]! + view.damping * x[s]!;
 }
 
 function diagonal(B: Float64Array): Float64Array {

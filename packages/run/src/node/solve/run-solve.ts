@@ -81,12 +81,22 @@ export interface SolveSettings {
 
 /** Solves, and writes the weights where asked to. @throws the file errors of formats, ERR_SHAPE, ERR_NOT_FINITE, ERR_IMPOSSIBLE, ERR_OVERFLOW, ERR_ABORTED */
 export async function runSolve(spec: SolveSpec): Promise<SolveDocument> {
-  const { name, out, overwrite, session } = spec;
-  const { problem, shape, dtype, judge } = await openProblem(spec);
-  assertNeeds(name, spec.solver.needs, problem);
+  const opened = await openProblem(spec);
+  try {
+    return await solveOpened(opened, spec);
+  } finally {
+    opened.release();
+  }
+}
+
+async function solveOpened(
+  { problem, shape, dtype, judge }: OpenedProblem,
+  { name, solver, out, overwrite, session }: SolveSpec,
+): Promise<SolveDocument> {
+  assertNeeds(name, solver.needs, problem);
   const ctx = createRunContext(session);
   const started = ctx.now();
-  const solution = await spec.solver.solve(problem, ctx);
+  const solution = await solver.solve(problem, ctx);
   const solveMs = ctx.now() - started;
   // Judged as written: a solver may compute in f64 what an f32 file will hold.
   const w = inDtype(solution.w.data, dtype);
@@ -111,15 +121,19 @@ export async function runSolve(spec: SolveSpec): Promise<SolveDocument> {
 interface OpenedProblem extends Pick<ProblemArrays, "shape" | "dtype"> {
   readonly problem: Problem;
   judge(w: Vec): Promise<{ objective: number; relativeError?: number }>;
+  /** Gives kernel memory back. */
+  release(): void;
 }
 
 async function openProblem(spec: SolveSpec): Promise<OpenedProblem> {
   const { source, weights, settings, session } = spec;
   if ("gradients" in source) {
-    const arrays = await readArrays({ ...source, weights });
-    const problem = makeProblem({ ...spec, arrays });
+    const { gradients, ...rest } = await readArrays({ ...source, weights });
+    const rows = inKernelMemory(gradients, session.kernels);
+    const problem = makeProblem({ ...spec, arrays: { ...rest, gradients: rows } });
     return {
-      ...{ problem, shape: arrays.shape, dtype: arrays.dtype },
+      ...{ problem, shape: rest.shape, dtype: rest.dtype },
+      release: () => session.kernels.free(rows.data),
       judge: async (w) => ({ objective: await objective(problem, matrix(1, w.length, w)) }),
     };
   }
@@ -130,6 +144,7 @@ async function openProblem(spec: SolveSpec): Promise<OpenedProblem> {
   const energy = await objective(problem, matrix(rows, cols, data.slice().fill(0)));
   return {
     ...{ problem, shape: layer.shape, dtype: layer.dtype },
+    release: () => {},
     async judge(w) {
       const value = await objective(problem, matrix(rows, cols, w));
       return { objective: value, relativeError: energy > 0 ? value / energy : 0 };
@@ -147,7 +162,7 @@ function makeProblem({ arrays, settings, session }: SolveSpec & { arrays: Proble
   }
   if (keep > size) throw keepOutOfRange("--keep", keep, size);
   const view = denseFactor({
-    rows: inKernelMemory(gradients, kernels),
+    rows: gradients,
     scale: 1 / gradients.rows,
     damping: settings.ridge ?? defaultRidge,
     kernels,
@@ -170,7 +185,7 @@ function inKernelMemory({ rows, cols, data }: Mat, kernels: Kernels): Mat {
   return matrix(rows, cols, own);
 }
 
-/** Entries of G: 256 MB of f32. */
+/** Entries of G: 256 MB in f32, 512 in f64. */
 const mostMoved = 2 ** 26;
 
 /** The mean of the gradient rows, summed in f64. */
