@@ -1,14 +1,9 @@
 #!/usr/bin/env node
 /** The `secateur` executable: hands the process's streams and signals to `main`. */
-import * as modules from "node:module";
 import process from "node:process";
 import { main } from "./cli.ts";
 import { exitCodes } from "./failure.ts";
 import { interruptSignal } from "./interrupt-signal.ts";
-
-// A command is up to a thousand modules, and half of the time that loading them takes is compiling: Node keeps the code in its folder for that
-// (NODE_DISABLE_COMPILE_CACHE=1 says no). Node 20 has none.
-modules.enableCompileCache?.();
 
 // A worker gives its jobs back first.
 const signal = interruptSignal(process.argv[2] === "worker" ? { graceMs: 25_000 } : {});

@@ -1,7 +1,14 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createRng } from "@secateur/core";
-import { encodeNpy, encodeSafetensors, readCheckpoint } from "@secateur/formats";
+import {
+  decodeOnnx,
+  encodeNpy,
+  encodeOnnx,
+  encodeSafetensors,
+  type NewOnnxModel,
+  readCheckpoint,
+} from "@secateur/formats";
 import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { namedArchitecture, type PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
@@ -184,11 +191,32 @@ test("operations alone are limited layer by layer where layers differ in those o
   expect(document.solver).toBe("layerwise");
   expect(document.out).toMatch(/layerwise-0\.5flops\.safetensors$/);
   expect(document.limits![0]!.reached).toBeLessThanOrEqual(0.5 + 1e-9); // the limit's own slack
+  expect(document.notes.map(({ code }) => code)).toContain("operations-solver");
+  expect(await solverOf(...limited, "--calibration", "40", "--layer-allocation", "global")).toBe("layerwise");
+  expect(await solverOf(...limited, "--units", "weights")).toBe("layerwise");
+  expect(await solverOf(...limited, "--scope", "network")).toBe("chita");
+  expect(await solverOf(...limited, "--exclude", "fc")).toBe("chita");
   expect(await solverOf(...limited, "--sparsity", "0.3")).toBe("chita");
   expect(await solverOf(...limited, "--stages", "1")).toBe("chita");
   expect(await solverOf(...limited, "--solver", "magnitude")).toBe("magnitude");
+  // The weights of the one layer that is left cost the same.
   expect(await solverOf(...limited, "--keep-dense", "fc")).toBe("chita");
   expect(await solverOf(model, "--data", data, "--flops", "0.5")).toBe("chita");
   const { stderr } = await call(["prune", ...limited, "--force"]);
   expect(stderr).toContain("layerwise is used");
+  // Of ONNX models too, but where a layer's inputs cannot be had.
+  const folded = join(folder, "net.onnx");
+  expect((await call(["convert", conv, "--out", folded])).code).toBe(0);
+  expect(await solverOf(folded, ...limited.slice(1))).toBe("layerwise");
+  const turned = join(folder, "turned.onnx");
+  const { graph, opsets } = decodeOnnx(await readFile(folded), folded);
+  const nodes = graph.nodes.map((node) => (node.op === "Conv" ? { ...node, op: "ConvTranspose" } : node));
+  const initializers = graph.initializers.map((one) =>
+    one.shape.length === 4 ? { ...one, shape: [2, 4, 3, 3] } : one,
+  );
+  const changed = { ...graph, nodes, initializers } as NewOnnxModel["graph"];
+  await writeFile(turned, encodeOnnx({ opsets, metadata: {}, graph: changed }));
+  // chita says what it lacks there, not a solver that nobody named.
+  const refusal = await call(["prune", turned, ...limited.slice(1), "--force"]);
+  expect([refusal.code, refusal.stderr]).toEqual([2, expect.stringContaining("no moments")]);
 });

@@ -64,6 +64,16 @@ describe("memory", () => {
     expect(kernels.dot(large, large)).toBe(49);
   });
 
+  it("knows its vectors while other memories grow", async () => {
+    const first = await start();
+    const early = first.alloc(3, "f32");
+    const second = await start();
+    second.alloc(20_000_000, "f32");
+    const late = first.alloc(3, "f32");
+    expect([early, late].map((vector) => first.holds!(vector))).toEqual([true, true]);
+    expect(second.holds!(late)).toBe(false);
+  });
+
   it("falls back to ordinary arrays when the memory is full, and works on them", async () => {
     const kernels = await start({ maxMemoryBytes: TINY_MEMORY });
     const vectors = Array.from({ length: 5 }, () => kernels.alloc(100_000, "f32").fill(1));

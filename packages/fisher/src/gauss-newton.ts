@@ -102,7 +102,7 @@ export function gaussNewtonFactor(linearization: Linearization, root: OutputFact
   return factorWith(linearization, root, madeOnce(root, outputs, sample.size));
 }
 
-function factorWith(linearization: Linearization, root: OutputFactor, scratch: () => Scratch): FactorView {
+function factorWith(linearization: Linearization, root: OutputFactor, scratch: Scratch): FactorView {
   const { outputs } = linearization;
   const examples = linearization.sample.size;
   const dtype = dtypeOfOutputs(outputs);
@@ -126,17 +126,17 @@ function factorWith(linearization: Linearization, root: OutputFactor, scratch: (
     scale: 1 / examples,
     damping: 0,
     times(x, out) {
-      const { t } = scratch();
+      const { t } = scratch;
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, out);
     },
     transposeTimes(u, out) {
-      const { v } = scratch();
+      const { v } = scratch;
       root.times(u, v);
       backwardInto(v, out);
     },
     gramTimes(x, out) {
-      const { t, u, v } = scratch();
+      const { t, u, v } = scratch;
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, u);
       root.times(u, v);
@@ -173,23 +173,32 @@ function factorWith(linearization: Linearization, root: OutputFactor, scratch: (
   return view;
 }
 
-/** What products need for a while. */
+/** What a product needs while it runs. */
 interface Scratch {
   readonly t: FloatTensors;
   readonly u: Vec;
   readonly v: FloatTensors;
 }
 
-/** Made once for hundreds of products of all restrictions; of the plain classes, which the loops of a root are fast on. */
-function madeOnce(root: OutputFactor, outputs: FloatTensors, examples: number): () => Scratch {
-  let made: Scratch | undefined;
-  return () => {
-    made ??= {
-      t: zerosLike(outputs),
-      u: zeros(examples * root.columns, dtypeOfOutputs(outputs)),
-      v: zerosLike(outputs),
-    };
-    return made;
+/**
+ * Each made when first needed, once for hundreds of products; of the plain classes, which the loops of a root are fast on. All restrictions share
+ * them: products are synchronous, so that none begins before another has ended, and none leaves anything here that the next one reads.
+ */
+function madeOnce(root: OutputFactor, outputs: FloatTensors, examples: number): Scratch {
+  let [t, u, v]: [FloatTensors?, Vec?, FloatTensors?] = [];
+  return {
+    get t() {
+      t ??= zerosLike(outputs);
+      return t;
+    },
+    get u() {
+      u ??= zeros(examples * root.columns, dtypeOfOutputs(outputs));
+      return u;
+    },
+    get v() {
+      v ??= zerosLike(outputs);
+      return v;
+    },
   };
 }
 

@@ -13,7 +13,7 @@ export type { Attribute, GraphSpec, GraphTensor, NodeSpec, TensorData, ValueSpec
 export type { ChannelStatistics } from "./model/channel-statistics.ts";
 export { withExamplesAt, withExamplesFirst } from "./model/example-order.ts";
 export { type FixedInputs, fixedTensors } from "./model/fixed-inputs.ts";
-export { assertKnownOperators, createGraphModel, type GraphModel } from "./model/graph-model.ts";
+export { assertKnownOperators, createGraphModel, type GraphModel, type GraphStatistics } from "./model/graph-model.ts";
 export { createGraphRetrainer, type GraphRetrainerOptions } from "./model/graph-retrainer.ts";
 export type { OpenGraphSpec, OutputEnding } from "./model/graph-state.ts";
 export type { Applied, Call, Layout, Operator, Question, WeightGradient, WeightSink, WeightUse } from "./operator.ts";

@@ -6,6 +6,8 @@ import { shownArchitecture } from "./text/shown-architecture.ts";
 
 /** The parts of the JSON document of `secateur compare` that its report reads. */
 export interface CompareReportDocument {
+  /** Statistics of batch normalisation were measured anew before the dense network was. */
+  readonly remeasured?: true;
   readonly model: string;
   readonly modelSha256: string;
   readonly arch: string;
@@ -35,8 +37,8 @@ export function compareContent(spec: {
   return {
     title: `${shownArchitecture(arch)} pruned by ${solvers} ${solvers === 1 ? "method" : "methods"}`,
     summary: `On ${data}, seed ${seed}; every run starts from the same checkpoint.`,
-    runs: runs.map(({ solver, sparsity, dense, pruned, result }) =>
-      reportRun({ outcome: { dense, pruned, result }, solver, sparsity }),
+    runs: runs.map(({ solver, sparsity, ...outcome }) =>
+      reportRun({ outcome: { ...outcome, ...(document.remeasured ? { remeasured: true } : {}) }, solver, sparsity }),
     ),
     command,
     versions,

@@ -25,7 +25,7 @@ export interface PruneReportDocument {
 }
 
 /** Evaluations, and what core's `prune` returned between them. */
-export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "measuredOn"> & {
+export type ReportOutcome = Pick<ReportRun, "dense" | "pruned" | "measuredOn" | "remeasured"> & {
   readonly result: Pick<
     ReportRun,
     "nonzeros" | "prunable" | "objective" | "layers" | "stages" | "rounds" | "timing"
@@ -71,12 +71,13 @@ export function pruneContent(spec: {
 /** What a report shows of a run. */
 export function reportRun(spec: { outcome: ReportOutcome; solver: string; sparsity: number }): ReportRun {
   const { outcome, solver, sparsity } = spec;
-  const { dense, pruned, measuredOn, result } = outcome;
+  const { dense, pruned, measuredOn, remeasured, result } = outcome;
   const { nonzeros, prunable, objective, layers, stages, rounds, plan = {}, schedule, limits, timing } = result;
   const run = { solver, sparsity, dense, pruned, nonzeros, prunable, objective, layers, stages, plan, timing };
   return {
     ...run,
     ...(measuredOn ? { measuredOn } : {}),
+    ...(remeasured ? { remeasured } : {}),
     ...(schedule ? { schedule } : {}),
     ...(limits ? { limits } : {}),
     ...(rounds ? { rounds } : {}),

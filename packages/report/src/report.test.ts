@@ -269,6 +269,12 @@ describe("a report", () => {
   });
 });
 
+test("says where what stands before was measured under statistics of its own", async () => {
+  const words = "100 test examples, with statistics of batch normalisation measured anew.";
+  expect(await reportOf([runOf({ remeasured: true })])).toContain(words);
+  expect(await reportOf([runOf()])).not.toContain("measured anew");
+});
+
 describe("the report of a training", () => {
   const evaluated = { accuracy: 97, loss: 0.1, examples: 10, task: "classification", measures: [] };
   const epochs = [

@@ -90,8 +90,8 @@ function runsSection(runs: readonly ReportRun[]): Section {
     number(formatDuration(run.timing.totalMs)),
     ...(hasFiles ? [number(bytes(run.fileBytes)), number(bytes(run.gzipBytes))] : []),
   ]);
-  const { dense, measuredOn = "test" } = runs[0]!;
-  const before = `<p>Before pruning: ${escapeHtml(formatMeasure(mainMeasure(dense)))}, loss ${escapeHtml(formatLoss(dense))}, on ${escapeHtml(formatCount(dense.examples))} ${measuredOn} examples.</p>`;
+  const { dense, measuredOn = "test", remeasured } = runs[0]!;
+  const before = `<p>Before pruning: ${escapeHtml(formatMeasure(mainMeasure(dense)))}, loss ${escapeHtml(formatLoss(dense))}, on ${escapeHtml(formatCount(dense.examples))} ${measuredOn} examples${remeasured ? ", with statistics of batch normalisation measured anew" : ""}.</p>`;
   return {
     title: "Results",
     html: `${before}\n${htmlTable(hasFiles ? [...titles, "file", "gzipped"] : titles, rows)}`,

@@ -31,6 +31,7 @@ export interface SweepReportDocument {
   readonly arch: string;
   readonly data: string;
   readonly measuredOn: string;
+  readonly remeasured?: true;
   readonly measure: { readonly name: string; readonly unit: string; readonly value: number };
   readonly configurations: readonly Configuration[];
   readonly goal?: string;
@@ -81,7 +82,7 @@ export function sweepReport(spec: {
     best === undefined
       ? "no configuration meets it"
       : `${configurations[best]!.solver} at ${formatFraction(configurations[best]!.sparsity)}`;
-  const summary = `On ${data}. Configurations are compared by the ${measure.name} on training examples held out from all runs (the dense network may have been trained on them); the ${measuredOn} examples are for this report only. Before pruning: ${formatMeasure(measure)} on ${measuredOn}.${goal === undefined ? "" : ` Goal ${goal}: ${found}.`}`;
+  const summary = `On ${data}. Configurations are compared by the ${measure.name} on training examples held out from all runs (the dense network may have been trained on them); the ${measuredOn} examples are for this report only. Before pruning${document.remeasured ? ", with statistics of batch normalisation measured anew" : ""}: ${formatMeasure(measure)} on ${measuredOn}.${goal === undefined ? "" : ` Goal ${goal}: ${found}.`}`;
   const facts = [
     ["model", document.model],
     ["model SHA-256", document.modelSha256],

@@ -21,6 +21,7 @@ import { runPrune } from "@secateur/run/node/prune/run-prune";
 import type { RecipeFile } from "@secateur/run/node/recipe/recipe";
 import { type FinishedRun, isFinishedRun } from "@secateur/run/node/state/finished-run";
 import { interrupted } from "../errors.ts";
+import type { LayersFlags } from "../flags/layers-flags.ts";
 import { workFlags } from "../flags/work-flags.ts";
 import { absolutePath } from "../run/absolute-path.ts";
 import { loadReport } from "../run/load-report.ts";
@@ -68,10 +69,10 @@ export async function callPrune(call: PruneCall): Promise<void> {
   const appendEvents = flags.resume === true;
   const makeReport: PruneRun["makeReport"] = async (document, outcome) => {
     const { pruneContent, plottingLibrary } = await loadReport();
-    const { dense, pruned } = outcome.measured!; // a report without data was refused
+    const measured = outcome.measured!; // a report without data was refused
     const content = pruneContent({
       ...{ document: { ...document, recipe: { ...document.recipe, data: settings.data! } } },
-      ...{ outcome: { ...outcome, dense, pruned }, command: shellCommand("secateur", argv) },
+      ...{ outcome: { ...outcome, ...measured }, command: shellCommand("secateur", argv) },
     });
     return await (await findReporter(outputs.report!, terminal.cwd)).report({ ...content, plottingLibrary });
   };
@@ -101,14 +102,31 @@ export async function callPrune(call: PruneCall): Promise<void> {
 async function settledSettings(
   call: PruneCall,
 ): Promise<{ readonly settings: PruneSettings; readonly notes: readonly Note[] }> {
-  const settings = await pruneSettings(call);
   const { flags, recipe, terminal } = call;
-  const isNamed = flags.solver !== undefined || flags.selector !== undefined || recipe !== undefined;
-  if (isNamed || !limitsOperationsAlone(settings) || !(await hasUnequalOperations(settings, terminal.cwd)))
-    return { settings, notes: [] };
-  const found = await findSolver(operationsSolver, terminal.cwd);
-  return { settings: await pruneSettings({ ...call, found }), notes: [operationsNote] };
+  const isNamed = [flags.solver, flags.selector, flags.scope, recipe].some((given) => given !== undefined);
+  if (!isNamed && flags.flops !== undefined) {
+    // What is said of layers is for the solver of layers to read.
+    const plain = Object.fromEntries(Object.entries(flags).filter(([key]) => !layerKeys.includes(key as LayerKey)));
+    const first = await pruneSettings({ ...call, flags: plain as PruneFlags });
+    if (limitsOperationsAlone(first) && (await hasUnequalOperations(first, terminal.cwd))) {
+      const found = await findSolver(operationsSolver, terminal.cwd);
+      return { settings: await pruneSettings({ ...call, found }), notes: [operationsNote] };
+    }
+  }
+  return { settings: await pruneSettings(call), notes: [] };
 }
+
+/** Flags that are of pruning layer by layer alone. */
+type LayerKey = keyof LayersFlags;
+const layerKeys: readonly LayerKey[] = [
+  "inputs",
+  "match",
+  "refitBlocks",
+  "layerBiases",
+  "layerAllocation",
+  "calibration",
+  "layerDamping",
+];
 
 /** How far a run goes, for the name of its output: "0.9", "0.5flops" or, of a pattern alone, "2of4". */
 function amountOf({ sparsity, limits }: PruneSettings): string {

@@ -1,6 +1,7 @@
 /**
  * One shared WebAssembly memory: workspace at fixed addresses below, a heap of vectors above it. A shared memory grows without
- * detaching older views, but each growth makes a new buffer object over the same bytes, so all of them are remembered.
+ * detaching older views, but each growth makes a new buffer object over the same bytes, so all of them are remembered. V8 makes new ones of every shared memory
+ * where any of them grows, also of those that did not.
  */
 import { type Dtype, dtypeOf, type Vec } from "@secateur/core";
 import { badOption, memoryExhausted } from "../errors.ts";
@@ -24,6 +25,7 @@ export class WasmMemory {
   readonly maxBytes: number;
   readonly #buffers = new WeakSet<ArrayBufferLike>();
   readonly #addresses = new WeakMap<Vec, number>();
+  #last: ArrayBufferLike | undefined;
   #heap = new Heap(0);
   /** Everything above it was never handed out and is still zero. */
   #touched = 0;
@@ -86,7 +88,7 @@ export class WasmMemory {
     const size = dtype === "f64" ? 8 : 4;
     const address = this.#allocate(length * size);
     if (address === undefined) return dtype === "f64" ? new Float64Array(length) : new Float32Array(length);
-    const vector = heapVector(this.memory.buffer, address, length, dtype);
+    const vector = heapVector(this.#buffer(), address, length, dtype);
     const end = address + length * size;
     if (address < this.#touched) vector.fill(0, 0, Math.min(length, Math.ceil((this.#touched - address) / size)));
     this.#touched = Math.max(this.#touched, end);
@@ -126,6 +128,16 @@ export class WasmMemory {
   /** The whole memory as the dtype of `vector`. */
   viewLike(vector: Vec): Vec {
     return dtypeOf(vector) === "f64" ? this.#f64 : this.#f32;
+  }
+
+  /** The buffer object of the moment, which vectors over it will be known by. */
+  #buffer(): ArrayBufferLike {
+    const { buffer } = this.memory;
+    if (buffer !== this.#last) {
+      this.#buffers.add(buffer);
+      this.#last = buffer;
+    }
+    return buffer;
   }
 
   #allocate(bytes: number): number | undefined {

@@ -138,6 +138,25 @@ describe("the suite rejects kernels whose", () => {
       /^axpy/,
     ],
     [
+      "momentumStep leaves the velocity as it was",
+      () => broken({ momentumStep: (spec) => R.momentumStep!({ ...spec, velocity: spec.velocity.slice() }) }),
+      /^momentumStep/,
+    ],
+    [
+      "momentumStep moves by a velocity that was not rounded yet",
+      () =>
+        broken({
+          momentumStep({ w, velocity, gradient, momentum, decay, rate }) {
+            for (let i = 0; i < w.length; i++) {
+              const next = momentum * velocity[i]! + (gradient[i]! + decay * w[i]!);
+              velocity[i] = next;
+              w[i] = w[i]! - rate * next;
+            }
+          },
+        }),
+      /^momentumStep/,
+    ],
+    [
       "momentumStep forgets the decay",
       () => broken({ momentumStep: (spec) => R.momentumStep!({ ...spec, decay: 0 }) }),
       /^momentumStep/,

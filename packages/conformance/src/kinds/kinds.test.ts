@@ -1,4 +1,4 @@
-import { type Allocation, matrix, type Phase, type Quantizer, type Schedule } from "@secateur/core";
+import { type Allocation, type Dataset, matrix, type Phase, type Quantizer, type Schedule } from "@secateur/core";
 import { describe, test } from "vitest";
 import { testPlanted } from "../planted.test-support.ts";
 import { allocationChecks, describeAllocation } from "./allocation-checks.ts";
@@ -152,6 +152,19 @@ describe("the suite of quantizers rejects one", () => {
 describe("the suites of networks, datasets and reporters reject", () => {
   const network = { name: "a", inputShape: [2], classes: 2, layers: [{ kind: "dense", name: "fc" }] };
   const source = { usages: ["a:DIR"], open: async () => Promise.reject(new Error("no")) };
+  /** A source of one number an example, made by `fill` of what room or zeros there are. */
+  const opening = (fill: (data: Float32Array) => Float32Array) => {
+    const split: Dataset = {
+      name: "planted",
+      size: 2,
+      inputs: [{ name: "input", shape: [1], dtype: "f32" }],
+      batch: ({ length }, room) => {
+        const data = fill(room?.(length) ?? new Float32Array(length));
+        return { size: length, inputs: { input: { shape: [length, 1], data } } };
+      },
+    };
+    return { usages: ["a:DIR"], open: async () => ({ train: split, test: split }) } as never;
+  };
   let turn = 0;
   testPlanted([
     [
@@ -167,6 +180,23 @@ describe("the suites of networks, datasets and reporters reject", () => {
     ["a network without classes", () => architectureChecks(() => ({ ...network, classes: 0 })), /has a shape/],
     ["a dataset that is typed otherwise", () => datasetChecks("b", () => source as never, {}), /forms it is typed/],
     ["a dataset whose error is no PruneError", () => datasetChecks("a", () => source as never, {}), /PruneError/],
+    [
+      "a dataset that takes the room it is given for empty",
+      () => datasetChecks("a", () => opening((data) => data), { argument: "x" }),
+      /opens its data/,
+    ],
+    [
+      "a dataset that keeps what it wrote into room",
+      () => {
+        let kept: Float32Array | undefined;
+        const remember = (data: Float32Array): Float32Array => {
+          if (Number.isNaN(data[0])) kept = data.fill(1);
+          return kept ?? data.fill(1);
+        };
+        return datasetChecks("a", () => opening(remember), { argument: "x" });
+      },
+      /opens its data/,
+    ],
     ["a reporter without endings", () => reporterChecks(() => ({ endings: [], report: () => "x" })), /names endings/],
     [
       "a reporter that tells the time",

@@ -1,13 +1,15 @@
 /** Networks, datasets and reporters: what can be said of each without running a network. */
 import {
   type Architecture,
+  type Batch,
+  type BatchRoom,
   type DatasetSource,
   type Evaluation,
   isPruneError,
   type ReportContent,
   type Reporter,
 } from "@secateur/core";
-import { ensure } from "../assertions.ts";
+import { ensure, ensureSameBytes } from "../assertions.ts";
 import type { Check } from "../check.ts";
 
 /** The checks of an architecture. */
@@ -97,15 +99,31 @@ export function datasetChecks(
 
 function openingCheck(name: string, create: () => DatasetSource | Promise<DatasetSource>, argument: string): Check {
   return {
-    name: "opens its data: two splits that have examples",
+    name: "opens its data: two splits that have examples, the same ones where room for them is given",
     async run() {
       const { train, test } = await (await create()).open({ spec: `${name}:${argument}`, argument, options: {} });
       for (const split of [train, test]) {
         ensure(Number.isSafeInteger(split.size) && split.size >= 1, () => `${split.name}: size is ${split.size}`);
-        await split.batch(Uint32Array.of(0, split.size - 1, 0));
+        const indices = Uint32Array.of(0, split.size - 1, 0);
+        const expected = await split.batch(indices);
+        const given: Float32Array[] = [];
+        // It holds what was there before.
+        const room: BatchRoom = (length) => {
+          given.push(new Float32Array(length).fill(Number.NaN));
+          return given.at(-1)!;
+        };
+        ensureSameInputs(await split.batch(indices, room), expected, `${split.name}: a batch where room is given`);
+        for (const used of given) used.fill(Number.NaN);
+        ensureSameInputs(await split.batch(indices), expected, `${split.name}: a batch after one where room was given`);
       }
     },
   };
+}
+
+function ensureSameInputs(found: Batch, expected: Batch, what: string): void {
+  for (const [name, { data }] of Object.entries(expected.inputs)) {
+    ensureSameBytes(found.inputs[name]?.data ?? new Uint8Array(0), data, `${what}, '${name}'`);
+  }
 }
 
 function evaluation(accuracy: number): Evaluation {

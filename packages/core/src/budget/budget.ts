@@ -85,4 +85,6 @@ export interface CostFactor {
   readonly multiple?: number;
   /** And to no more than this: what a whole axis counts. */
   readonly most?: number;
+  /** Whether units of a parameter have different numbers of places, of which `units` are means: then nothing is taken to be free up to a multiple. */
+  readonly isMean?: boolean;
 }

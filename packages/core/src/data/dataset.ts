@@ -20,7 +20,11 @@ export interface Batch {
   readonly targets?: Tensors;
 }
 
-/** A place of so many numbers for the inputs of a batch in f32, for example in a backend's memory, so that nothing is copied there afterwards. */
+/**
+ * A place of so many numbers for the inputs of a batch in f32, for example in a backend's memory, so that nothing is copied there afterwards. It holds old
+ * numbers: what is not written stays them. May be called once for each input. It belongs to who gave it, who uses it again when done with the
+ * batch: a dataset does not keep it, or a batch in it, for the next call.
+ */
 export type BatchRoom = (length: number) => Float32Array;
 
 /** Examples with random access: tensors of any shape and type, with or without targets. */

@@ -122,7 +122,7 @@ export interface LayerReconstruction {
 export interface Linearization {
   /** p, the length of the flat vectors */
   readonly dim: number;
-  /** The examples it was taken over, without loading them again. Valid until `release`. */
+  /** The examples it was taken over, without loading them again. Valid until `release`: afterwards its numbers may be others, without an error. */
   readonly sample: Dataset;
   /** [examples, ...] by name, at the present weights */
   readonly outputs: FloatTensors;

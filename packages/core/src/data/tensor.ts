@@ -1,5 +1,6 @@
 /** Tensors of any shape and type, by name: what goes into a model, comes out of it and is compared with. */
 import { type Mat, matrix, type Vec } from "../problem/matrix.ts";
+import type { BatchRoom } from "./dataset.ts";
 
 /** Every element type a tensor can hold; numerical code computes in the first two. */
 export type TypedArray =
@@ -85,7 +86,7 @@ export function asTensor(mat: Mat, shape: readonly number[] = [mat.rows, mat.col
 export function takeExamples<Data extends TypedArray>(
   { shape, data }: Tensor<Data>,
   indices: Uint32Array,
-  room?: (length: number) => Float32Array,
+  room?: BatchRoom,
 ): Tensor<Data> {
   const [, ...rest] = shape;
   const size = sizeOfShape(rest);
@@ -106,11 +107,7 @@ export function takeExamples<Data extends TypedArray>(
 }
 
 /** {@link takeExamples} of every tensor. */
-export function takeAllExamples(
-  tensors: Tensors,
-  indices: Uint32Array,
-  room?: (length: number) => Float32Array,
-): Tensors {
+export function takeAllExamples(tensors: Tensors, indices: Uint32Array, room?: BatchRoom): Tensors {
   return mapTensors(tensors, (tensor) => takeExamples(tensor, indices, room));
 }
 

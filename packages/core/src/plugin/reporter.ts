@@ -17,6 +17,8 @@ export interface ReportRun {
   readonly pruned: Evaluation;
   /** "calibration": there were no data apart for testing, so that both were measured on what the run worked with. Absent: "test". */
   readonly measuredOn?: "test" | "calibration";
+  /** Statistics of batch normalisation were measured anew before `dense` was. */
+  readonly remeasured?: true;
   readonly nonzeros: number;
   readonly prunable: number;
   readonly objective: number;

@@ -34,6 +34,8 @@ export interface Round {
   /** Training examples on which its end is compared with its start; best held-out ones, which the training does not see. */
   readonly compared?: Dataset;
   readonly retraining: Retraining;
+  /** See PruneRequest: what follows from weights that a rewinding brought back. */
+  readonly recalibrate?: (ctx: RunContext) => Promise<void>;
   readonly onState?: (state: RunState) => void | Promise<void>;
 }
 
@@ -54,15 +56,18 @@ export interface RoundPruning {
 
 /** Opens a round once its pruning is over: rewinds, measures. The model holds `state.weights`. */
 export async function beginTraining(
-  { model, params, retraining }: Round,
+  { model, params, retraining, recalibrate }: Round,
   state: TrainedState,
   pruning: RoundPruning,
+  ctx: RunContext,
 ): Promise<TrainedState> {
   const { retrainer, rewindTo } = retraining;
   const { start, before, taken, stages, notes, pruneMs } = pruning;
   if (rewindTo) {
     await retrainer.restore(rewindTo);
     await writeFlat(model, params, zeroed(await readFlat(model, params), state.mask));
+    // The checkpoint's own are of weights that nothing was pruned of.
+    await recalibrate?.(quietContext(ctx));
   }
   const kept = countKept(start.mask);
   const pruned = await measured(retraining);

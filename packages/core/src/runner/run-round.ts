@@ -68,6 +68,7 @@ export async function runRound(round: RoundRun, before: RunState, ctx: RunContex
     ...{ index, model: request.model, params, task, retraining: retrain },
     ...(compared ? { compared } : {}),
     ...(onState ? { onState } : {}),
+    ...(request.recalibrate ? { recalibrate: request.recalibrate } : {}),
   };
   throwIfAborted(ctx.signal);
   const { sparsity } = retrain.phases[index]!;
@@ -83,7 +84,7 @@ export async function runRound(round: RoundRun, before: RunState, ctx: RunContex
       ...{ start, before: evaluated, taken: pruned.taken, stages: reports.length, pruneMs: ctx.now() - started },
       notes: [...reports.flatMap((report) => report.notes), ...pruned.notes],
     };
-    state = await beginTraining(spec, { ...pruned.state, training: training! }, pruning);
+    state = await beginTraining(spec, { ...pruned.state, training: training! }, pruning, ctx);
     await onState?.(state);
   }
   state = await trainRound(spec, state, ctx);

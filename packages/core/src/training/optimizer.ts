@@ -69,7 +69,7 @@ export interface ParamStep {
   readonly kernels?: Kernels;
 }
 
-/** Moves one parameter. */
+/** Moves one parameter. @throws RangeError unless w, what is remembered of it and, of all entries, its gradient have one length and one dtype */
 export function stepParam(spec: OptimizerSpec, call: ParamStep): void {
   if (spec.kind === "sgd") sgdStep(spec, call);
   else adamStep(spec, call);

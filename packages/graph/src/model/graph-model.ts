@@ -57,12 +57,15 @@ export interface GraphModel extends Model {
   readonly exampleAxes: ReadonlyMap<string, number>;
   /** Names of the weights in the order in which the graph uses them. */
   readonly order: readonly string[];
-  /** Statistics of batch normalisations as they are now, by name; read and written as parameters are. */
-  readonly statistics: ReadonlyMap<string, Mat>;
-  /** Biases of LSTM and GRU as they are now, by name; read and written as parameters are, and trained by nothing. */
-  readonly recurrentBiases: ReadonlyMap<string, Mat>;
+  /**
+   * All numbers that outputs follow from and that a run may change, as they are now, by name: weights, biases, those of LSTM and GRU, statistics of
+   * normalisations. All are read and written as parameters are.
+   */
+  readonly numbers: ReadonlyMap<string, Mat>;
   /** Names of the weights of convolutions. */
   readonly convolutions: readonly string[];
+  /** Names of weights whose inputs `layerInputs` does not give: of transposed convolutions, and of several nodes. */
+  readonly withoutInputs: readonly string[];
   /** Operators that are not known, and how often each stands in the graph. */
   readonly unknownOperators: ReadonlyMap<string, number>;
   /** Weights as the graph stores them, now. @throws ERR_UNKNOWN_NAME */
@@ -76,8 +79,10 @@ export interface GraphModel extends Model {
   channelStatistics?(data: Dataset, ctx: RunContext): Promise<ChannelStatistics>;
   /** Corrects the statistics of batch normalisation so that what they give is distributed as with the reference, on the same sample. */
   matchStatistics?(reference: ChannelStatistics, data: Dataset, ctx: RunContext): Promise<void>;
-  /** Brings back the statistics that the file has. */
-  restoreStatistics?(): void;
+  /** Brings back the statistics that the file has, or those of a copy. */
+  restoreStatistics?(kept?: GraphStatistics): void;
+  /** A copy of the statistics as they are now. */
+  captureStatistics?(): GraphStatistics;
   /** Tensors beside the weights that were written or matched, with their numbers: statistics, biases, and weights and biases that took in a correction. */
   changedOffsets(): ReadonlyMap<GraphTensor, Vec>;
   /** Names of the weights written since the model was opened. */
@@ -85,6 +90,9 @@ export interface GraphModel extends Model {
   /** Multiply-adds times two and other operations of one example. @throws as `run` */
   flops(data?: Dataset): Promise<number>;
 }
+
+/** Statistics of every batch normalisation of a model, in its order. */
+export type GraphStatistics = readonly { readonly mean: Vec; readonly variance: Vec }[];
 
 /**
  * Opens a graph as a model. Where it ends in a softmax or sigmoid, tasks of scores (classes, yes or no) read what goes into it, under the
@@ -117,10 +125,12 @@ export function createGraphModel(spec: OpenGraphSpec): GraphModel {
     convolutions: [...state.params.values()].flatMap(({ name, uses }) =>
       uses.some(({ op }) => op.startsWith("Conv")) ? [name] : [],
     ),
+    withoutInputs: [...state.params.values()].flatMap(({ name, order, uses }) =>
+      order.kind === "conv-transpose" || uses.length > 1 ? [name] : [],
+    ),
     corrected: state.folded.map(({ param }) => param.name),
     written,
-    statistics: statisticsByName(state),
-    recurrentBiases: new Map(state.recurrentBiases.map((bias) => [bias.name, column(bias)] as const)),
+    numbers: new Map<string, Mat>([...[...state.params].map(([name, { live }]) => [name, live] as const), ...offsets]),
     biases: new Map([...state.biases.values()].map((bias) => [bias.name, column(bias)] as const)),
     weights: new Map<string, Mat>([...state.params].map(([name, { live }]) => [name, live])),
     params: () => infos,
@@ -173,37 +183,35 @@ function column({ live }: { live: Statistic["live"] }): Mat {
   return matrix(live.data.length, 1, live.data as Vec);
 }
 
-/** Live statistics as columns [channels, 1]. */
-function statisticsByName({ norms }: GraphState): ReadonlyMap<string, Mat> {
-  return new Map(
-    norms.flatMap((norm) => {
-      const { mean, variance } = statisticNames(norm);
-      return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
-    }),
-  );
-}
-
-/** Live statistics and biases as columns. */
-function offsetsByName(state: GraphState): ReadonlyMap<string, Mat> {
-  const { biases, recurrentBiases } = state;
+/** Live biases and statistics as columns [channels, 1]. */
+function offsetsByName({ norms, biases, recurrentBiases }: GraphState): ReadonlyMap<string, Mat> {
+  const statistics = norms.flatMap((norm) => {
+    const { mean, variance } = statisticNames(norm);
+    return [[mean, column(norm.mean)] as const, [variance, column(norm.variance)] as const];
+  });
   const own = [...biases.values(), ...recurrentBiases].map((bias) => [bias.name, column(bias)] as const);
-  return new Map([...statisticsByName(state), ...own]);
+  return new Map([...own, ...statistics]);
 }
 
 function statistics(
   state: GraphState,
-): Pick<GraphModel, "channelStatistics" | "matchStatistics" | "restoreStatistics"> {
+): Pick<GraphModel, "channelStatistics" | "matchStatistics" | "restoreStatistics" | "captureStatistics"> {
   return {
     channelStatistics: (data, ctx) => measureChannels(state, data, { ctx }),
     async matchStatistics(reference, data, ctx) {
       await measureChannels(state, data, { ctx, reference });
     },
-    restoreStatistics() {
-      for (const { mean, variance } of state.norms) {
-        mean.live.data.set(mean.original);
-        variance.live.data.set(variance.original);
-      }
+    restoreStatistics(kept) {
+      state.norms.forEach(({ mean, variance }, n) => {
+        mean.live.data.set(kept?.[n]?.mean ?? mean.original);
+        variance.live.data.set(kept?.[n]?.variance ?? variance.original);
+      });
     },
+    captureStatistics: () =>
+      state.norms.map(({ mean, variance }) => ({
+        mean: (mean.live.data as Vec).slice(),
+        variance: (variance.live.data as Vec).slice(),
+      })),
   };
 }
 

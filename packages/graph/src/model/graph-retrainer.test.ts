@@ -128,3 +128,49 @@ test("a bias stays zero where its mask says so, and what is left of it trains", 
   expect([...model.weights.get("conv")!.data].slice(0, 4)).toEqual([0, 0, 0, 0]);
   for (const i of [1, 2]) expect(after[i]).not.toBe(before[i]);
 });
+
+test("what a training saves holds statistics and biases of hidden units, which follow a pruning and are trained by nothing", async () => {
+  const vector = (name: string, shape: readonly number[], at: number) => {
+    const length = shape.reduce((product, extent) => product * extent, 1);
+    return {
+      name,
+      dtype: "f32",
+      shape,
+      data: Float32Array.from({ length }, (_, i) => 0.3 + 0.1 * Math.abs(Math.sin(i + at))),
+    };
+  };
+  const node = (op: string, inputs: readonly string[], output: string, attributes = {}) => {
+    return { name: output, op, domain: "", inputs, outputs: [output], attributes };
+  };
+  const opened = (): GraphModel =>
+    createGraphModel({
+      graph: {
+        name: "recurrent",
+        nodes: [
+          node("BatchNormalization", ["x", "scale", "shift", "mean", "variance"], "n"),
+          node("Transpose", ["n"], "t", { perm: [2, 0, 1] }),
+          node("LSTM", ["t", "w", "r", "b"], "h", { hidden_size: 2 }),
+          node("ReduceMean", ["h"], "y", { axes: [0, 1], keepdims: 0 }),
+        ],
+        initializers: [
+          ...["scale", "shift", "mean", "variance"].map((name, i) => vector(name, [3], i)),
+          ...[vector("w", [1, 8, 3], 4), vector("r", [1, 8, 2], 5), vector("b", [1, 16], 6)],
+        ],
+        inputs: [{ name: "x", dtype: "f32", shape: ["batch", 3, 4] }],
+        outputs: [{ name: "y", dtype: "f32", shape: ["batch", 2] }],
+      },
+      opsets: { "": 13 },
+    });
+  const model = opened();
+  const names = [...model.numbers.keys()].filter((name) => !model.weights.has(name));
+  expect(names).toHaveLength(3);
+  for (const name of names) {
+    const read = await model.read(name);
+    await model.write(name, { ...read, data: read.data.map((x: number) => x + 1) as typeof read.data });
+  }
+  const saved = createGraphRetrainer(model, { data, task }).capture();
+  expect(saved.map(({ name }) => name)).toEqual(expect.arrayContaining(names));
+  const other = opened();
+  await createGraphRetrainer(other, { data, task }).restore(saved);
+  for (const name of names) expect((await other.read(name)).data).toEqual((await model.read(name)).data);
+});

@@ -59,7 +59,7 @@ export function createGraphRetrainer(model: GraphModel, options: GraphRetrainerO
     examples: data.size,
     settings: JSON.stringify({
       ...{ data: data.name, examples: data.size, batchSize, task: task?.name, ...rest },
-      ...{ biases: model.biases.size, statistics: model.statistics.size },
+      ...{ biases: model.biases.size, numbers: model.numbers.size },
     }),
     capture: () => capture(model, new Map()),
     restore: (tensors) => restore(model, new Map(), tensors),
@@ -145,11 +145,6 @@ function tensorsOf({ weights, biases }: GraphModel): readonly (readonly [string,
   return [...weights, ...biases];
 }
 
-/** With the statistics that the training was begun with: they may have been measured after a pruning, and a training that goes on, or is undone, needs them. */
-function stateOf(model: GraphModel): readonly (readonly [string, Mat])[] {
-  return [...tensorsOf(model), ...model.statistics];
-}
-
 function byParam(model: GraphModel, flat: Mat["data"]): ReadonlyMap<string, Mat> {
   let start = 0;
   return new Map(
@@ -163,7 +158,8 @@ function byParam(model: GraphModel, flat: Mat["data"]): ReadonlyMap<string, Mat>
 const memoryName = (kind: string, name: string): string => `optimizer.${kind}/${name}`;
 
 function capture(model: GraphModel, moments: OptimizerMemory): readonly StateTensor[] {
-  const own = stateOf(model).map(([name, { rows, cols, data }]) => ({
+  // With what is not trained: statistics and biases of hidden units may have followed a pruning, and a training that goes on, or is undone, needs them.
+  const own = [...model.numbers].map(([name, { rows, cols, data }]) => ({
     name,
     shape: [rows, cols],
     data: data.slice(),
@@ -187,7 +183,7 @@ async function restore(
     return found;
   };
   // Written, not only set: what is saved are the weights that were written.
-  for (const [name, w] of model ? stateOf(model) : []) await model!.write(name, { ...w, data: own(name, w) } as Mat);
+  for (const [name, w] of model?.numbers ?? []) await model!.write(name, { ...w, data: own(name, w) } as Mat);
   for (const [kind, byName] of moments) {
     for (const [name, memory] of byName) memory.data.set(own(memoryName(kind, name), memory));
   }

@@ -10,7 +10,7 @@ import { findNorms, type Norm, statisticNames } from "./channel-statistics.ts";
 import { exampleAxes, examplesFirst, mayTurn, moved } from "./example-order.ts";
 import { type FixedInputs, openInputs, reachedParams, withFixedInputs } from "./fixed-inputs.ts";
 import { type FoldedNorm, withFoldedNorms } from "./folded-norms.ts";
-import { type Bias, findBiases } from "./offsets/biases.ts";
+import { type Bias, findBiases, type WritableOffset } from "./offsets/biases.ts";
 import { findRecurrentBiases } from "./offsets/recurrent-biases.ts";
 
 /** What a model is opened from. */
@@ -63,7 +63,7 @@ export interface GraphState {
   /** Biases that can be fitted, by the names of their weights. */
   readonly biases: ReadonlyMap<string, Bias>;
   /** Biases of LSTM and GRU that can be written. */
-  readonly recurrentBiases: readonly Omit<Bias, "output">[];
+  readonly recurrentBiases: readonly WritableOffset[];
   /** The operator that outputs end in, by name, where it makes probabilities of scores. */
   readonly endings: ReadonlyMap<string, OutputEnding>;
   /** The value that each output is read from, by the output's name. */

@@ -198,16 +198,25 @@ describe("rounds of pruning and retraining", () => {
     const network = newNetwork();
     const early = createNetwork(mlp({ sizes: [8, 12, 2] }), { seed: 50 });
     let first: RunState | undefined;
+    // Weights that what follows from them was measured at, the last time before the training.
+    let followed = new Float32Array(0);
+    let atFirst = followed;
     await inRounds(
       setting(network, {
         rewindTo: early.tensors(),
+        recalibrate: async () => {
+          followed = Float32Array.from(await flat(network));
+        },
         onState: (state) => {
-          if (state.training?.open && !state.training.open.training) first ??= state;
+          if (!state.training?.open || state.training.open.training || first) return;
+          first = state;
+          atFirst = followed;
         },
       }),
     );
     const target = await flat(early);
     expect([...first!.weights]).toEqual([...target].map((value, j) => (first!.mask[j] === 1 ? value : 0)));
+    expect(atFirst).toEqual(first!.weights);
     const bias = first!.training!.tensors.find(({ name }) => name === "fc1.bias")!;
     expect(bias.data).toEqual(early.weights.get("fc1.bias")!.data);
   });

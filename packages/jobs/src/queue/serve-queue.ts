@@ -31,6 +31,8 @@ const ownBytes = 2 ** 28;
 const memoryMs = 500;
 const cancelMs = 1000;
 const foundMs = 1000;
+/** Longer than between two tries of a part: all of them are back then. */
+const quietMs = 3000;
 /** A server that is away cannot take jobs back: its locks run out instead. */
 const drainMs = 22_000;
 /** A job for other versions, or of another store, is offered again after this. */
@@ -84,17 +86,18 @@ export async function serveQueue(spec: WorkerSpec): Promise<{ done: number; fail
   const id = randomUUID();
   const where = `${hostname()}:${process.pid}`;
   // Every part of the connection tells it, each time that it tries.
-  let [isLost, isAsking] = [false, false];
+  let [isLost, isAsking, lostAt] = [false, false, 0];
   const server = await openServer({
     ...{ address, cwd: spec.cwd },
     onLost(reason) {
       if (!isLost) onEvent({ type: "lost", reason });
       isLost = true;
+      lostAt = performance.now();
     },
   });
   /** Once it was lost: whether the server answers again. */
   const findAgain = async (): Promise<void> => {
-    if (!isLost || isAsking) return;
+    if (!isLost || isAsking || performance.now() - lostAt < pace * quietMs) return;
     isAsking = true;
     await queue.getJobCounts("active").finally(() => {
       isAsking = false;

@@ -69,25 +69,75 @@ const compactShare = 0.75;
  * @throws ERR_NOT_FINITE, ERR_ABORTED
  */
 export async function linearizeDense(
-  { spec, weights }: { spec: NetworkSpec; weights: Weights },
+  model: { spec: NetworkSpec; weights: Weights },
   request: Omit<GradientRequest, "batch" | "task">,
   ctx: RunContext,
 ): Promise<Linearization> {
-  const { data, examples, params } = request;
-  const { kernels } = ctx;
   throwIfAborted(ctx.signal);
-  const owned: Vec[] = [];
-  const own = (length: number, dtype: Dtype): Vec => {
-    owned.push(kernels.alloc(length, dtype));
-    return plainView(owned.at(-1)!);
+  const { kernels } = ctx;
+  /** Vectors of the kernels by their views. */
+  const owned = new Map<Vec, Vec>();
+  const free = (view: Vec): void => {
+    kernels.free(owned.get(view)!);
+    owned.delete(view);
   };
-  const batch = await data.batch(examples, (length) => own(length, "f32") as Float32Array);
+  const releases = [
+    () => {
+      for (const view of [...owned.keys()]) free(view);
+    },
+  ];
+  const release = (): void => {
+    for (const one of releases) one();
+  };
+  try {
+    return await linearizeWith(model, request, {
+      ctx,
+      own(length, dtype) {
+        const vector = kernels.alloc(length, dtype);
+        const view = plainView(vector);
+        owned.set(view, vector);
+        return view;
+      },
+      free,
+      onRelease: (one) => releases.push(one),
+      release,
+    });
+  } catch (error) {
+    // The garbage collector does not see how full that memory is.
+    release();
+    throw error;
+  }
+}
+
+/** Kernel memory of a linearisation. */
+interface Held {
+  readonly ctx: RunContext;
+  /** A vector of a plain class. */
+  own(length: number, dtype: Dtype): Vec;
+  /** Gives one back early. */
+  free(view: Vec): void;
+  onRelease(release: () => void): void;
+  release(): void;
+}
+
+async function linearizeWith(
+  { spec, weights }: { spec: NetworkSpec; weights: Weights },
+  { data, examples, params }: Omit<GradientRequest, "batch" | "task">,
+  { ctx, own, free, onRelease, release }: Held,
+): Promise<Linearization> {
+  const { kernels } = ctx;
+  const rooms: Vec[] = [];
+  const batch = await data.batch(examples, (length) => {
+    rooms.push(own(length, "f32"));
+    return rooms.at(-1) as Float32Array;
+  });
   const given = inputRows(batch);
-  const isInKernels = owned.some(
-    ({ buffer, byteOffset }) => given.data.buffer === buffer && given.data.byteOffset === byteOffset,
-  );
-  const inputs = isInKernels ? given : copied(given, own);
+  const inputs = rooms.includes(given.data) ? given : copied(given, own);
+  // What the dataset did without.
+  const handed = Object.values(batch.inputs).map((tensor): unknown => tensor.data);
+  for (const room of rooms) if (!handed.includes(room)) free(room);
   const activations = denseForward(spec, weights, inputs, kernels);
+  onRelease(() => activations.release());
   const { logits } = activations;
   if (!logits.data.every((value: number) => Number.isFinite(value))) {
     throw notFiniteOutput(spec.name, examples[firstNotFinite(asOutputs(logits))]!);
@@ -95,6 +145,7 @@ export async function linearizeDense(
   const { starts, size } = flatStarts(weights, params);
   // Fresh memory is zeroed, which takes as long as a product over few weights.
   const pool = createPool(kernels, dtypeOf(logits.data));
+  onRelease(() => pool.close());
   const layers = spec.layers.flatMap((layer, l): LinearLayer[] => {
     const input = activations.inputs[l]!;
     if (layer.kind === "relu") return [{ kind: "relu", input }];
@@ -106,12 +157,7 @@ export async function linearizeDense(
     const panels = inputPanels(input, pool);
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart, panels } }];
   });
-  const rows = linearization({ layers, size, logits, kernels, pool }, () => {
-    pool.close();
-    activations.release();
-    for (const vector of owned) kernels.free(vector);
-  });
-  return namedLinearization(rows, { data, batch });
+  return namedLinearization(linearization({ layers, size, logits, kernels, pool }, release), { data, batch });
 }
 
 function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<string, number>; size: number } {

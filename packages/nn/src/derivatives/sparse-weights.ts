@@ -55,7 +55,7 @@ export interface SparseWeights {
 /**
  * Prepares products over the weights at `columns` of a layer, or nothing where dense products pay more.
  *
- * @param spec.columns - places in the flat vector, ascending; those of other layers are left out
+ * @param spec.columns - places in the flat vector, which must ascend; those of other layers are left out. `places` is a view of it: it must stay as it is
  * @param spec.start - where the layer's weights [outputs, inputs] begin there
  */
 export function sparseWeights(

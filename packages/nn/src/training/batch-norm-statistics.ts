@@ -14,9 +14,10 @@ import type { OpCall } from "../ops/op.ts";
 import { fillsPanels, outputPlan } from "../panels/panel-plan.ts";
 import { withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
+import type { Trained } from "./resident-network.ts";
 
 /** Takes the statistics of a training step into the running ones. */
-export function updateRunningStatistics(network: Network): NonNullable<OpCall["onStatistics"]> {
+export function updateRunningStatistics(network: Trained): NonNullable<OpCall["onStatistics"]> {
   const layers = new Map(batchNorms(network).map((layer) => [layer.name, layer.momentum ?? 0.1]));
   return (layer, mean, variance) => mix(network, { layer, mean, variance, share: layers.get(layer)! });
 }
@@ -77,12 +78,12 @@ export async function reestimateBatchNorm(
   });
 }
 
-function batchNorms(network: Network): readonly BatchNormSpec[] {
+function batchNorms(network: Trained): readonly BatchNormSpec[] {
   return network.spec.layers.filter((layer) => layer.kind === "batch-norm");
 }
 
 function mix(
-  network: Network,
+  network: Trained,
   spec: { layer: string; mean: Float64Array; variance: Float64Array; share: number },
 ): void {
   const { layer, mean, variance, share } = spec;

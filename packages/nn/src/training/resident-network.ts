@@ -2,10 +2,13 @@ import type { Mat } from "@secateur/core";
 import type { Network } from "../network.ts";
 import type { Pool } from "../pool.ts";
 
+/** What training reads and writes of a network: none of its methods, which know the weights at home alone. */
+export type Trained = Pick<Network, "name" | "spec" | "weights" | "params">;
+
 /** A network while it trains. */
 export interface ResidentNetwork {
   /** The same layers with weights in kernel memory, where products read them and steps write them without copies. */
-  readonly resident: Network;
+  readonly resident: Trained;
   /** Brings the weights home to the network that they were taken from. */
   bringHome(): void;
 }
@@ -20,7 +23,7 @@ export function residentNetwork(network: Network, pool: Pool): ResidentNetwork {
     }),
   );
   return {
-    resident: { ...network, weights },
+    resident: { name: network.name, spec: network.spec, params: () => network.params(), weights },
     bringHome() {
       for (const [name, { data }] of weights) network.weights.get(name)!.data.set(data);
     },

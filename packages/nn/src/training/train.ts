@@ -10,6 +10,7 @@ import {
   countZeros,
   createMoments,
   type Dataset,
+  dtypeOf,
   inputRows,
   labelsOf,
   type Mask,
@@ -24,9 +25,10 @@ import {
   type Task,
   type TrainingRule,
   targetsOf,
+  type Vec,
+  zeros,
 } from "@secateur/core";
 import { assertData } from "../assert-data.ts";
-import { zeroGradients } from "../derivatives/gradients.ts";
 import { dtypeOfWeights, record } from "../derivatives/tape.ts";
 import { badMask, badTrainOption, trainingDiverged } from "../errors.ts";
 import { inDtype } from "../in-dtype.ts";
@@ -38,7 +40,7 @@ import { type Pool, withPool } from "../pool.ts";
 import { type Augmentation, augment } from "./augmentation.ts";
 import { updateRunningStatistics } from "./batch-norm-statistics.ts";
 import { type LearningRate, oneCycle } from "./learning-rate.ts";
-import { type ResidentNetwork, residentNetwork } from "./resident-network.ts";
+import { type ResidentNetwork, residentNetwork, type Trained } from "./resident-network.ts";
 import { assertTrainOptions } from "./train-options.ts";
 import { captureState, restoreState, type TrainingState } from "./training-state.ts";
 
@@ -88,7 +90,8 @@ export interface TrainReport {
 }
 
 /**
- * Trains a network in place. Examples are reshuffled every epoch from the context's generator.
+ * Trains a network in place. Examples are reshuffled every epoch from the context's generator. The network has its weights of the moment between
+ * epochs, when `onEpoch` is asked, and when this returns or throws, not within an epoch; until then nobody else may write them.
  * Progress: `ctx.tick` with the running loss and accuracy, images per second.
  *
  * @throws ERR_OPTION, ERR_DATA_MISMATCH, ERR_LABEL_RANGE, ERR_DIVERGED, ERR_TRAINING_STATE, ERR_TRAINING_RULE, ERR_ABORTED
@@ -167,9 +170,14 @@ async function runEpochs(
   const panels = isFree
     ? panelPlan({ network: network.spec, weights: network.weights, kept: rules.kept, pool })
     : undefined;
-  const buffers = isFree
-    ? { rows: gradientBuffers(network, { pool }), panels: gradientBuffers(network, { pool, panels }) }
-    : undefined;
+  // Made when first used: with panels only a smaller last batch is in rows.
+  const buffers = new Map<PanelPlan | undefined, ReadonlyMap<string, Mat>>();
+  const gradientsFor = (plan: PanelPlan | undefined): ReadonlyMap<string, Mat> => {
+    if (!isFree) return gradientBuffers(network, {});
+    const made = buffers.get(plan) ?? gradientBuffers(network, { pool, panels: plan });
+    buffers.set(plan, made);
+    return made;
+  };
   const reports = [...(options.resume?.epochs ?? [])];
   const begin = options.resume?.epoch ?? 0;
   const started = ctx.now();
@@ -187,7 +195,7 @@ async function runEpochs(
     for (let start = 0; start < data.size; start += batchSize) {
       const indices = order.subarray(start, start + batchSize);
       const inPanels = panels && fillsPanels(indices.length) ? panels : undefined;
-      const gradients = buffers?.[inPanels ? "panels" : "rows"] ?? gradientBuffers(network, {});
+      const gradients = gradientsFor(inPanels);
       const batch = await takeBatch({ network, options, indices, random, pool, ctx, gradients, panels: inPanels });
       if (!Number.isFinite(batch.loss)) throw trainingDiverged(network.name, step);
       const at = { step, rate: learningRate(step, steps), gradients: batch.gradients };
@@ -230,7 +238,7 @@ function squaredNorm(gradients: ReadonlyMap<string, Mat>, kept: ReadonlyMap<stri
   return sum;
 }
 
-function nonzerosOf(network: Network): number {
+function nonzerosOf(network: Trained): number {
   return network.params().reduce((sum, { name, prunable }) => {
     const { data } = network.weights.get(name)!;
     return sum + (prunable ? data.length - countZeros(data) : 0);
@@ -262,7 +270,7 @@ interface BatchResult {
 }
 
 async function takeBatch(spec: {
-  network: Network;
+  network: Trained;
   options: TaskOptions;
   indices: Uint32Array;
   random: RunContext["rng"];
@@ -310,13 +318,16 @@ async function takeBatch(spec: {
 
 /** Zeros for every parameter's gradient, where products are sparse for the kept weights alone. @param spec.pool - of vectors that are used step after step */
 function gradientBuffers(
-  network: Network,
+  network: Trained,
   { pool, panels }: { pool?: Pool; panels?: PanelPlan | undefined },
 ): ReadonlyMap<string, Mat> {
-  const buffers = zeroGradients(new Map(network.params().map(({ name }) => [name, network.weights.get(name)!])));
-  for (const [layer, { places }] of panels ?? []) buffers.set(`${layer}.weight`, matrix(1, places.length));
-  if (!pool) return buffers;
-  return new Map([...buffers].map(([name, g]) => [name, { ...g, data: pool.take(g.data.length).fill(0) }]));
+  const shapes = network.params().map(({ name }): [string, Mat] => [name, network.weights.get(name)!]);
+  for (const [layer, { places }] of panels ?? []) {
+    const at = shapes.findIndex(([name]) => name === `${layer}.weight`);
+    shapes[at] = [shapes[at]![0], { ...shapes[at]![1], rows: 1, cols: places.length }];
+  }
+  const room = (length: number, { data }: Mat): Vec => pool?.take(length).fill(0) ?? zeros(length, dtypeOf(data));
+  return new Map(shapes.map(([name, w]) => [name, matrix(w.rows, w.cols, room(w.rows * w.cols, w))]));
 }
 
 /** A sink of the gradients of one pass. */
@@ -339,7 +350,7 @@ function smoothTargets(delta: Mat, labels: Uint32Array, smoothing: number): void
 }
 
 function updateWeights(
-  network: Network,
+  network: Trained,
   spec: {
     optimizer: OptimizerSpec;
     moments: OptimizerMemory;

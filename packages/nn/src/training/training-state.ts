@@ -2,6 +2,7 @@
 import type { Mat, OptimizerMemory } from "@secateur/core";
 import { stateMismatch } from "../errors.ts";
 import type { Network, WeightTensor } from "../network.ts";
+import type { Trained } from "./resident-network.ts";
 
 /** What an epoch was, measured while the weights moved. */
 export interface EpochReport {
@@ -43,7 +44,7 @@ export function captureState(
 }
 
 /** Puts a state back. @throws ERR_TRAINING_STATE when it is not this network's or optimizer's */
-export function restoreState(network: Network, moments: OptimizerMemory, state: TrainingState): void {
+export function restoreState(network: Trained, moments: OptimizerMemory, state: TrainingState): void {
   const tensors = new Map(state.tensors.map((tensor) => [tensor.name, tensor]));
   const put = (name: string, target: Mat): void => {
     const found = tensors.get(name);

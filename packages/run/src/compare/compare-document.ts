@@ -57,6 +57,8 @@ export interface CompareDocument {
   readonly dense: Evaluation;
   /** "calibration": there are no data set apart for testing, so everything is measured on what the runs worked with. */
   readonly measuredOn: "test" | "calibration";
+  /** Statistics of batch normalisation were measured anew before `dense` was. */
+  readonly remeasured?: true;
   readonly prunable: number;
   /** Weights left as they were by --keep-dense. */
   readonly keptDense?: readonly string[];
@@ -79,6 +81,7 @@ export function compareDocument(spec: {
   data: string;
   dense: Evaluation;
   measuredOn: "test" | "calibration";
+  remeasured: boolean;
   keptDense: readonly string[];
   runs: readonly ComparedRun[];
   failed: readonly FailedRun[];
@@ -97,6 +100,7 @@ export function compareDocument(spec: {
     data,
     dense,
     measuredOn: spec.measuredOn,
+    ...(spec.remeasured ? { remeasured: true as const } : {}),
     prunable: runs[0]!.result.prunable,
     ...(keptDense.length === 0 ? {} : { keptDense }),
     runs: runs.map(({ solver, options, sparsity, pruned, result, sharesGradients }) => {

@@ -53,6 +53,8 @@ export interface SweepFrame {
   readonly data: string;
   readonly dense: Evaluation;
   readonly measuredOn: "test" | "calibration";
+  /** Statistics of batch normalisation were measured anew before `dense` was. */
+  readonly remeasured?: true;
   readonly prunable: number;
   readonly keptDense?: readonly string[];
   readonly goal?: string;

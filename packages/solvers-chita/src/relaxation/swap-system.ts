@@ -148,7 +148,7 @@ function tableauAt({ C, t, wasKept }: AtStart, members: Uint32Array): Tableau {
     T[c * (c + 1) + i] = t[e]!;
     if (wasKept[e] === 1) T[T.length - 1]! -= t[e]! ** 2;
   }
-  return Tableau.swept(
+  return new Tableau(
     T,
     Uint8Array.from(members, (e) => wasKept[e]!),
   );

@@ -21,6 +21,15 @@ function randomPool(c: number, seed: number): Pool {
   return { B, b: Float64Array.from({ length: c }, () => 2 * rng.normal()) };
 }
 
+/** The tableau with nothing kept: [[B, b], [b', 0]]. */
+function unswept(B: Float64Array, b: Float64Array): Tableau {
+  const c = b.length;
+  const T = new Float64Array((c + 1) ** 2);
+  for (let i = 0; i < c; i++) T.set(B.subarray(i * c, (i + 1) * c), i * (c + 1));
+  T.set(b, c * (c + 1));
+  return new Tableau(T, new Uint8Array(c));
+}
+
 /** min over x on the support of x'Bx - 2 b'x, by Cholesky: the oracle. */
 function solved({ B, b }: Pool, support: readonly number[]): { x: Float64Array; value: number } {
   const k = support.length;
@@ -39,7 +48,7 @@ function solved({ B, b }: Pool, support: readonly number[]): { x: Float64Array; 
 }
 
 function tableauOn(pool: Pool, support: readonly number[]): Tableau {
-  const tableau = Tableau.of(pool.B, pool.b);
+  const tableau = unswept(pool.B, pool.b);
   for (const i of support) tableau.flip(i);
   return tableau;
 }

@@ -34,36 +34,16 @@ export class Tableau {
   readonly #width: number;
   readonly kept: Uint8Array;
 
-  private constructor(T: Float64Array, kept: Uint8Array) {
-    this.#T = T;
-    this.#width = kept.length + 1;
-    this.kept = kept;
-  }
-
   /**
-   * With nothing kept.
-   *
-   * @param B - [c, c] row-major, symmetric positive definite
-   * @param b - [c]
-   */
-  static of(B: Float64Array, b: Float64Array): Tableau {
-    const c = b.length;
-    const T = new Float64Array((c + 1) ** 2);
-    for (let i = 0; i < c; i++) {
-      T.set(B.subarray(i * c, (i + 1) * c), i * (c + 1));
-      T[c * (c + 1) + i] = b[i]!;
-    }
-    return new Tableau(T, new Uint8Array(c));
-  }
-
-  /**
-   * As it stands where some are kept already; both arrays are kept and changed.
+   * Swept on what is kept already; both arrays are kept and changed.
    *
    * @param T - [c + 1, c + 1] row-major, on and below the diagonal; the value in its corner may count from anywhere
    * @param kept - [c]
    */
-  static swept(T: Float64Array, kept: Uint8Array): Tableau {
-    return new Tableau(T, kept);
+  constructor(T: Float64Array, kept: Uint8Array) {
+    this.#T = T;
+    this.#width = kept.length + 1;
+    this.kept = kept;
   }
 
   /** The tableau of some members (ascending), all others staying as they are. */

@@ -7,7 +7,7 @@ import { bindBudget } from "../bound-budget.ts";
 import type { Budget, CostModel } from "../budget.ts";
 import { stackUnits } from "../stack-units.ts";
 import { weightMask } from "../units.ts";
-import { expectedCost, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
+import { expectedCost, freeUnits, leastCost, linearCosts, modelCost, shareAt } from "./cost-model.ts";
 
 const param = (name: string, [rows, cols]: readonly [number, number], start: number): FlatParam => ({
   ...{ name, shape: [rows, cols], rows, cols, prunable: true, flopsPerWeight: 2, start, size: rows * cols },
@@ -121,6 +121,16 @@ describe("products of kept units", () => {
     expect(expectedCost(rounded, units, 0.5)).toBeCloseTo(1 + 0.5 * (1 * (4 / 2)) * (3 * (8 / 5)), 12); // rounding
     // So that whatever the whole mask breaks is reached by keeping less.
     expect(shareAt(rounded, units, 16.9)).toBeLessThan(1);
+  });
+
+  test("leave units free up to a multiple, but not where units have different numbers of places", () => {
+    for (const isMean of [false, true]) {
+      const [, product] = chained.products!;
+      const factors = product!.factors.map((factor) => ({ ...factor, multiple: 8, isMean }));
+      const rounded: CostModel = { ...chained, products: [{ ...product!, factors }] };
+      const free = freeUnits(rounded, units, Uint8Array.of(1, 0, 1, 0)).map((range) => range.free);
+      expect(free.some((count) => count > 0)).toBe(!isMean);
+    }
   });
 
   test("are limited: operations too, and the mask of every order is as long as the limit allows", () => {

@@ -71,7 +71,8 @@ export function freeUnits({ params, products = [] }: CostModel, units: StackedUn
       factors.flatMap((factor) => {
         const own = factor.units[name] ?? 0;
         const extent = placesLeft(factor, of);
-        return own === 0 ? [] : [Math.floor((roundedUp(factor, extent) - extent) / own + 1e-9)];
+        if (own === 0) return [];
+        return [factor.isMean ? 0 : Math.floor((roundedUp(factor, extent) - extent) / own + 1e-9)];
       }),
     );
     return { ...range, free: spare.length === 0 ? 0 : Math.max(0, Math.min(...spare)) };

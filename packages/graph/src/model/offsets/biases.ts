@@ -8,8 +8,8 @@ import { type GraphParam, usedNames } from "../../plan/params.ts";
 import { sizeOf, tensorValue, type Value } from "../../value.ts";
 import { soleTensors } from "../folded-norms.ts";
 
-/** A bias that can be written. */
-export interface Bias {
+/** A tensor beside the weights that can be written. */
+export interface WritableOffset {
   /** What a model reads and writes it by. */
   readonly name: string;
   readonly tensor: GraphTensor;
@@ -17,6 +17,10 @@ export interface Bias {
   readonly live: Value;
   /** As the file has them. */
   readonly original: Vec;
+}
+
+/** A bias that can be fitted and trained. */
+export interface Bias extends WritableOffset {
   /** The value that has it added. */
   readonly output: string;
 }

@@ -7,22 +7,22 @@ import type { GraphSpec } from "../../graph-spec.ts";
 import { isRecurrent } from "../../plan/recurrent.ts";
 import { tensorValue } from "../../value.ts";
 import { soleTensors } from "../folded-norms.ts";
-import type { Bias } from "./biases.ts";
+import type { WritableOffset } from "./biases.ts";
 
 /** Place of the biases among the inputs of a recurrent node. */
 const place = 3;
 
 /**
- * Those that stand nowhere else.
+ * Those that stand nowhere else, so that none is found twice.
  *
  * @param spec.taken - names that the model reads other tensors by
  */
 export function findRecurrentBiases(
   graph: GraphSpec,
   { dtype, taken }: { readonly dtype: Dtype; readonly taken: ReadonlySet<string> },
-): readonly Omit<Bias, "output">[] {
+): readonly WritableOffset[] {
   const sole = soleTensors(graph);
-  return graph.nodes.filter(isRecurrent).flatMap(({ inputs }): readonly Omit<Bias, "output">[] => {
+  return graph.nodes.filter(isRecurrent).flatMap(({ inputs }): readonly WritableOffset[] => {
     const name = inputs[place] ?? "";
     const tensor = sole.get(name);
     if (!tensor || tensor.distant || taken.has(name)) return [];

@@ -10,13 +10,14 @@ import {
   type TracedGraph,
 } from "@secateur/graph";
 import type { ChannelSet } from "../../prune/coupled-places.ts";
+import { givesZeros } from "./silent-units.ts";
 
 /** Sets, and weights that are in none, with what keeps their channels. */
 export interface ChannelSets {
   readonly sets: readonly ChannelSet[];
   readonly kept: readonly { readonly param: string; readonly why: string }[];
   readonly extents: ChannelExtents;
-  /** Weights of recurrent layers in sets whose biases cannot be set to zero with a unit. */
+  /** Weights of recurrent layers in sets whose units do not give 0 without weights: by biases that cannot be written, initial states or activations. */
   readonly recurrent: readonly string[];
 }
 
@@ -81,10 +82,20 @@ export function channelSets(spec: {
     .filter(({ name }) => pruned.has(name) && !inSets.has(name))
     .map((param) => ({ param: param.name, why: whyKept(param.tensor, rowAxis(param), frozen) }));
   const recurrent = [...params.values()].filter(({ name, uses }) => {
-    const keepsBias = uses.some((node) => isRecurrent(node) && node.inputs[3] && !spec.offsets.has(node.inputs[3]));
-    return inSets.has(name) && keepsBias;
+    const keepsOn = uses.some((node) => {
+      const [, , , bias] = node.inputs;
+      return isRecurrent(node) && ((bias && !spec.offsets.has(bias)) || !givesZeros(node, graph));
+    });
+    return inSets.has(name) && keepsOn;
   });
   return { sets, kept, extents: extentsOf(made, params), recurrent: recurrent.map(({ name }) => name) };
+}
+
+/** An axis as its groups are counted. */
+interface GrowingFactor {
+  fixed: number;
+  readonly units: Record<string, number>;
+  isMean?: boolean;
 }
 
 /** Of every group of a set as many places of an axis are taken to go, the mean where they differ. */
@@ -92,22 +103,24 @@ function extentsOf(made: readonly SetOfGroups[], params: ReadonlyMap<GraphTensor
   const axes = new Map(
     [...params.keys()].map((tensor) => [
       tensor,
-      tensor.shape.map((extent) => ({ fixed: extent, units: {} as Record<string, number> })),
+      tensor.shape.map((extent): GrowingFactor => ({ fixed: extent, units: {} })),
     ]),
   );
   for (const { set, groups } of made) {
-    const gone = new Map<GroupMember["tensor"], Map<number, number>>();
+    const gone = new Map<GroupMember["tensor"], Map<number, number[]>>();
     for (const { tensor, axis, places } of groups.flatMap(({ members }) => members)) {
-      const own = gone.get(tensor) ?? new Map<number, number>();
-      gone.set(tensor, own.set(axis, (own.get(axis) ?? 0) + places.length));
+      const own = gone.get(tensor) ?? new Map<number, number[]>();
+      gone.set(tensor, own.set(axis, [...(own.get(axis) ?? []), places.length]));
     }
     for (const [tensor, byAxis] of gone) {
-      for (const [axis, places] of byAxis) {
+      for (const [axis, counts] of byAxis) {
+        const places = counts.reduce((sum, count) => sum + count, 0);
         const own = axes.get(tensor)?.[axis];
         if (!own) continue;
         // Places that may go with either of two groups are counted with both, and never below none.
         own.fixed = Math.max(0, own.fixed - places);
         own.units[set.name] = places / groups.length;
+        if (counts.length < groups.length || counts.some((count) => count !== counts[0])) own.isMean = true;
       }
     }
   }

@@ -82,8 +82,8 @@ export async function coupleChannels(
     session.onEvent({ type: "note", level: "info", code: "channels-kept", message });
   }
   if (recurrent.length > 0 && cut === undefined) {
-    const message = `hidden units of '${recurrent.join("', '")}' whose weights go keep their biases, and give constants until they are cut out; give --cut`;
-    session.onEvent({ type: "note", level: "warn", code: "biases-kept", message });
+    const message = `hidden units of '${recurrent.join("', '")}' whose weights go do not give 0 until they are cut out (biases that stay, initial states or activations); give --cut`;
+    session.onEvent({ type: "note", level: "warn", code: "units-kept", message });
   }
   const { model: grouped, ...coupled } = await coupledModel(network, sets);
   const infos = network.params();

@@ -50,7 +50,7 @@ export function compareText(document: CompareDocument): string {
       formatDuration(run.timing.solveMs),
     ]),
   );
-  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
+  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${document.remeasured ? "statistics of batch normalisation measured anew, " : ""}${formatCount(prunable)} prunable weights\n${keptDense ? `kept dense: ${keptDense.join(", ")}\n` : ""}`;
   const failures = failed.map(
     ({ solver, sparsity, message, code }) => `${solver} at ${sparsity} failed: ${message} [${code}]\n`,
   );

@@ -58,6 +58,8 @@ export interface ComparedSetting {
   readonly dense: Evaluation;
   /** "calibration": the data have one split only, so results are measured on what the runs worked with. */
   readonly measuredOn: PosedTask["measuredOn"];
+  /** Whether statistics of batch normalisation were measured anew before `dense` was. */
+  readonly isRemeasured: boolean;
   /** Where a named task comes from. */
   readonly sources: readonly FoundEntry[];
   /** Opens the model once more, as it is. */
@@ -95,14 +97,14 @@ export async function openSetting(
   const settings = batchNormOfModel(first, when === undefined ? {} : { when });
   if (settings) noteCorrected(first, session);
   const measurements = remeasuringModel({ model: first, data, settings, session });
-  await measurements.before();
+  const isRemeasured = await measurements.before();
   const { network } = first;
   const posed = await poseTask({ network, data, named: named?.task, session });
   await measurements.judgeBy(posed);
   const quiet = { ...session, onEvent: () => {} };
   const choice = held && (await poseTask({ network, data: { train, test: held }, named: named?.task, session: quiet }));
   return {
-    ...{ spec, first, params, keptDense, data, measurements, posed },
+    ...{ spec, first, params, keptDense, data, measurements, posed, isRemeasured },
     ...(choice ? { choice } : {}),
     dense: await posed.evaluate(network),
     measuredOn: opened.train === opened.test ? "calibration" : "test",

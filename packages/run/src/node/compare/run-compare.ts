@@ -171,6 +171,7 @@ export async function runCompare(
     data: source,
     dense,
     measuredOn: setting.measuredOn,
+    remeasured: setting.isRemeasured,
     keptDense,
     ...{ runs, failed, isInterrupted },
     ...{ seed: session.seed, backend: session.kernels.name, requestSha256 },

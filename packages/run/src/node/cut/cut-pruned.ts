@@ -67,11 +67,10 @@ function tryCut(
   { kernels, seed, onEvent }: Session,
 ): { readonly cut: CheckedCut } | undefined {
   const request = { ...spec, kernels, seed };
+  let cut: CheckedCut;
   try {
     const silent = maskChannels(spec.graph, emptyGroups(spec.graph, traceSomewhere(request)));
-    const cut = cutChecked({ ...request, graph: silent });
-    noteEmpty({ ...request, graph: cut.graph }, onEvent);
-    return { cut };
+    cut = cutChecked({ ...request, graph: silent });
   } catch (error) {
     if (!isPruneError(error) || error.code !== "ERR_NOTHING_TO_CUT") throw error;
     const { multiple = 1 } = spec;
@@ -82,6 +81,8 @@ function tryCut(
     onEvent({ type: "note", level: "warn", code: "nothing-to-cut", message });
     return undefined;
   }
+  noteEmpty({ ...request, graph: cut.graph }, onEvent);
+  return { cut };
 }
 
 /** Says how many channels a cut left although nothing makes them, to fill widths. */

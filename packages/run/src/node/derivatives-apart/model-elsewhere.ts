@@ -63,11 +63,7 @@ export async function restoreModel(model: AnyModel, bytes: Uint8Array): Promise<
 /** The model without ties, and the names of all that it reads and writes. */
 function numbersOf({ own, onnx, network }: AnyModel): { whole: PrunableModel; names: readonly string[] } {
   if (own) return { whole: own.network, names: [...own.network.weights.keys()] };
-  const { weights, biases, recurrentBiases, statistics } = onnx!.model;
-  return {
-    whole: network,
-    names: [...new Set([...weights, ...biases, ...recurrentBiases, ...statistics].map(([name]) => name))],
-  };
+  return { whole: network, names: [...onnx!.model.numbers.keys()] };
 }
 
 /** A model that jobs of one thread keep open. */

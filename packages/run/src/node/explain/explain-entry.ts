@@ -16,6 +16,7 @@ import { asSolver, isLiftable } from "../../plugins/lift-entry.ts";
 import { describeOption, kebab, valueLabel } from "../../plugins/option-schema.ts";
 import { resolveOptions } from "../../plugins/resolve-options.ts";
 import { needsGradients } from "../../prune/prune-network.ts";
+import { operationsSolver } from "../prune/operations-solver.ts";
 
 /** The page of an entry that is no schedule of retraining. */
 export async function explainEntry(found: FoundEntry, situation: RunSituation): Promise<string> {
@@ -27,10 +28,15 @@ export async function explainEntry(found: FoundEntry, situation: RunSituation): 
   parts.push(optionsText(found));
   const use = uses[entry.kind]?.(entry.name);
   if (use !== undefined) parts.push(`${use}\n`);
+  if (entry.kind === "solver" && (entry.name === operationsSolver || entry.name === "chita"))
+    parts.push(`${wrapText(defaultText)}\n`);
   if (isLiftable(entry)) parts.push(await planText({ ...found, entry: asSolver(entry) }, situation));
   parts.push(`From ${packageName} ${version}.\n`);
   return parts.join("\n");
 }
+
+/** When prune takes which solver by itself. */
+const defaultText = `Where prune names no solver it takes ${operationsSolver} if --flops is the only limit and layers differ in the operations of a weight, as those of image networks do, else chita.`;
 
 /** How to use what is no method by itself. */
 const uses: Partial<Record<EntryKind, (name: string) => string>> = {

@@ -105,7 +105,7 @@ test("with retraining measures beforehand where the loss falls by it, after each
     if (isOff) network.weights.get("bn.running_var")!.data.fill(1e-6);
     const { loss } = await network.evaluate(data.train, createRunContext());
     const before = statistics(network);
-    const measurements = remeasuring({ network, data, settings, session: sessionOf() });
+    const measurements = remeasuring({ network, data, settings, session: sessionOf(), isTrained: true });
     expect(await measurements.before()).toBe(isOff);
     expect(statistics(network).join() !== before.join()).toBe(isOff);
     const { loss: lossNow } = await network.evaluate(data.train, createRunContext());

@@ -129,8 +129,10 @@ export function remeasuring(spec: {
   data: DatasetSplits;
   settings: BatchNormSettings | undefined;
   session: Session;
+  /** Whether the run trains: with "auto" what its last training ends with stays. Default false. */
+  isTrained?: boolean;
 }): SharedRemeasure<Network> {
-  const { network, data, settings, session } = spec;
+  const { network, data, settings, session, isTrained = false } = spec;
   const { when = "never" } = settings ?? {};
   let chosen: Augmentation = {};
   let dense: ReadonlyMap<string, Float32Array | Float64Array> = new Map();
@@ -150,13 +152,13 @@ export function remeasuring(spec: {
       if (remembered.size > mostRemembered) remembered.delete(oldest!);
     };
   const isAfter = when === "after" || when === "both";
-  // Of networks that are trained: after each pruning, but never after the last training.
-  const isBetween = isAfter || when === "auto";
+  // After each pruning, but not after the last training, which measures its own.
+  const isAfterPruning = isAfter || (isTrained && when === "auto");
   const behind = (copy: Network): Omit<Remeasure, "before"> => {
     const measure = measureOf(copy);
     return {
       restore: () => writeTensors(copy, dense),
-      ...(isBetween ? { recalibrate: (ctx: RunContext) => measure(ctx, chosen) } : {}),
+      ...(isAfterPruning ? { recalibrate: (ctx: RunContext) => measure(ctx, chosen) } : {}),
       after: async () => (isAfter ? await measure(session.context(), chosen) : undefined),
     };
   };

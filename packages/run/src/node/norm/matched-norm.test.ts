@@ -83,6 +83,60 @@ async function run(losses: { file: number; matched: number }, when: ReestimateTi
   return { underWay, after: now, judgedOn, notes };
 }
 
+test("after a training the statistics it was done with stand against matched ones, and those that the last one ends with stay", async () => {
+  const kernels = referenceKernels;
+  const onEvent = (): void => {};
+  const context = () => createRunContext({ onEvent });
+  const session: Session = {
+    kernels,
+    kernelChoice: "reference",
+    seed: 0,
+    signal: new AbortController().signal,
+    onEvent,
+    context,
+  };
+  for (const [matchedLoss, expected] of [
+    [3, "trained"],
+    [1, "matched"],
+  ] as const) {
+    let now = "file";
+    let kept = "file";
+    const losses: Record<string, number> = { file: 9, matched: matchedLoss, trained: 2 };
+    const network = { evaluate: async () => ({ loss: losses[now]! }) } as unknown as PrunableModel;
+    const judge = await normJudge({ train }, { task: classification(), withTeacher: async (data) => data }, context());
+    const { before, recalibrate, trained, after } = matching({
+      model: {
+        network,
+        measure: async () => ({
+          match: async () => {
+            now = "matched";
+          },
+          restore: () => {
+            now = kept;
+          },
+          keep: () => {
+            kept = now;
+          },
+          numbers: () => [["w", Float32Array.of(kept.length)]],
+        }),
+      },
+      ...{ data: { train }, settings: { when: "auto" }, session, judge: () => judge, isTrained: true },
+    });
+    await before();
+    await recalibrate!(context());
+    expect(now).toBe("matched");
+    // What the training was done with, whatever the file has.
+    now = "trained";
+    trained!();
+    now = "matched";
+    await recalibrate!(context());
+    expect(now).toBe(expected);
+    now = "of the last training";
+    await after();
+    expect(now).toBe("of the last training");
+  }
+});
+
 describe("statistics of batch normalisation of models of other layers", () => {
   test("are matched by default where the loss of training examples falls by it, and a note says so", async () => {
     const { underWay, after, judgedOn, notes } = await run({ file: 2, matched: 1 }, "auto");

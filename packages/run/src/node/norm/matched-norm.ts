@@ -30,8 +30,10 @@ export interface MatchableModel {
 export interface Matcher {
   /** Brings the statistics of the model as it is then back to them, on the same examples. */
   match(ctx: RunContext): Promise<void>;
-  /** Brings back those that the file has. */
+  /** Brings back those that the file has, or that were kept. */
   restore(): void;
+  /** Keeps those of now: the weights were trained with them. Absent for a model that does not train. */
+  keep?(): void;
   /** Everything but the statistics that a run may have changed, by name. Absent: the parameters of the network. */
   numbers?(): Iterable<readonly [name: string, values: Vec]>;
 }
@@ -92,7 +94,7 @@ export function matching(spec: {
   judge: () => NormJudge | undefined;
   /** Whether the run ends with a training, under statistics of its own: with "auto" those stay. Default false. */
   isTrained?: boolean;
-}): Remeasure {
+}): Remeasure & { readonly trained?: () => void } {
   const { model, data, settings, session, judge, isTrained = false } = spec;
   const { when = "never" } = settings ?? {};
   if (!model || when === "never" || when === "before")
@@ -133,6 +135,7 @@ export function matching(spec: {
     },
     restore: () => matcher.restore(),
     recalibrate: async (ctx) => void (await recalibrate(ctx)),
+    trained: () => matcher.keep?.(),
     async after() {
       if (isTrained && when === "auto") return;
       const losses = await recalibrate(session.context());

@@ -1,6 +1,6 @@
 /** Settings of a run that networks of our own layers and other models answer differently. */
 import type { DatasetSplits } from "@secateur/datasets";
-import type { GraphModel } from "@secateur/graph";
+import type { GraphModel, GraphStatistics } from "@secateur/graph";
 import { type ChosenWeights, chooseDense, chooseWeights, type NamedWeight } from "@secateur/nn";
 import type { PosedTask } from "../../prune/pose-task.ts";
 import type { Session } from "../../session.ts";
@@ -79,6 +79,8 @@ export function batchNormOfModel(
 export interface ModelRemeasure extends SharedRemeasure<AnyModel> {
   /** Tells the task whose loss decides; after `before`, and before any weight changes. */
   judgeBy(posed: PosedTask): Promise<void>;
+  /** Tells that the weights are those of a training, under the statistics that the model has now. */
+  trained(): void;
 }
 
 /** The measurements of batch normalisation around a run. */
@@ -96,14 +98,18 @@ export function remeasuringModel(spec: {
     return {
       ...measurements,
       judgeBy: async () => {},
+      // Its training measures statistics itself, and nothing of earlier ones is a candidate.
+      trained: () => {},
       forCopy: (copy) => measurements.forCopy(copy.own!.network),
     };
   }
   let found: NormJudge | undefined;
   const judge = (): NormJudge | undefined => found;
   const matchingOf = (one: AnyModel) => matching({ ...rest, model: matchable(one), judge });
+  const own = matchingOf(model);
   return {
-    ...matchingOf(model),
+    ...own,
+    trained: () => own.trained?.(),
     async judgeBy(posed) {
       if (spec.settings?.when === "auto") found = await normJudge(spec.data, posed, spec.session.context());
     },
@@ -135,14 +141,15 @@ function matchable({ network, onnx, tfjs }: AnyModel): MatchableModel | undefine
 function graphMatcher(graph: GraphModel): MatchableModel["measure"] {
   return async (data, ctx) => {
     const dense = await graph.channelStatistics!(data, ctx);
+    let trained: GraphStatistics | undefined;
     return {
       match: async (after) => await graph.matchStatistics!(dense, data, after),
-      restore: () => graph.restoreStatistics!(),
+      restore: () => graph.restoreStatistics!(trained),
+      keep: () => {
+        trained = graph.captureStatistics!();
+      },
       // Weights in no group of channels are not among the parameters of the run, and may be trained all the same.
-      numbers: () => [
-        ...[...graph.weights].map(([name, { data }]) => [name, data] as const),
-        ...[...graph.changedOffsets()].map(([{ name }, values]) => [name, values] as const),
-      ],
+      numbers: () => [...graph.numbers].map(([name, { data }]) => [name, data] as const),
     };
   };
 }

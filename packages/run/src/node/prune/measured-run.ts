@@ -67,7 +67,7 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
     return { measured: undefined, ...done, stagesMs, ...leftOf(spec) };
   }
   const { data, named } = opened;
-  const { before, judgeBy, recalibrate, after } = remeasuringModel({
+  const { before, judgeBy, recalibrate, after, trained } = remeasuringModel({
     model,
     data,
     settings: batchNormOf(settings, model),
@@ -82,7 +82,7 @@ export async function measure(spec: MeasureSpec): Promise<TimedOutcome> {
   spec.spread.judgeBy(posed.task);
   const dense = await posed.evaluate(network);
   const started = now();
-  const done = await pruneInStages(spec, { data, posed, ...following });
+  const done = await pruneInStages(spec, { data, posed, ...following, trained });
   const stagesMs = now() - started;
   await after();
   const { left, ...numbers } = leftOf(spec);
@@ -105,13 +105,13 @@ function leftOf({ settings, session, model }: MeasureSpec): Pick<TimedOutcome, "
   return found ? { left: found.model, cut: found.numbers } : { left: model };
 }
 
-/** What follows from the weights. Where nothing does, biases are fitted as layers are solved, and trained from there. */
+/** What follows from the weights. With retraining biases are fitted as layers are solved, and trained from there: nothing fits them again. */
 async function followingOf(
   { settings, session, model, params }: MeasureSpec,
   { data, recalibrate }: { data: DatasetSplits; recalibrate: Following["recalibrate"] },
 ): Promise<Following> {
   if (!settings.layers || settings.layers.biases === "kept") return { recalibrate, offsets: "none" };
-  if (settings.retrain && !recalibrate) return { recalibrate, offsets: "biases" };
+  if (settings.retrain) return { recalibrate, offsets: recalibrate ? "all" : "biases" };
   const { examples } = settings.layers;
   return await followingBiases({ network: model.network, params, data, session, recalibrate, examples });
 }
@@ -191,13 +191,13 @@ async function openDense({ settings, session, cwd, opened, retrain, beside }: Me
 /** Prunes, and retrains where that was asked for, with the state kept between stages and epochs. */
 async function pruneInStages(
   spec: MeasureSpec,
-  given: ({ data: DatasetSplits; posed: PosedTask } & Following) | undefined,
+  given: ({ data: DatasetSplits; posed: PosedTask; trained: () => void } & Following) | undefined,
 ): Promise<Omit<RunOutcome, "measured" | "measureMs">> {
   const { outputs, resume: isResumed, session, run, settings, model, retrain } = spec;
   const keeper = await openRunKeeper({ path: outputs.state, run, resume: isResumed, session });
   const { onState, resume } = keeper;
   const job = { ...jobOf(spec, given?.offsets ?? "none"), onState, ...(resume ? { resume } : {}) };
-  const { data, posed, recalibrate } = given ?? {};
+  const { data, posed, recalibrate, trained } = given ?? {};
   const done =
     retrain && data && posed
       ? await retrainNetwork({
@@ -210,7 +210,7 @@ async function pruneInStages(
             data,
             posed,
             arch: model.arch,
-            ...(recalibrate ? { recalibrate } : {}),
+            ...(recalibrate ? { recalibrate, onTrained: trained! } : {}),
           },
           schedule: await makeSchedule(settings.schedule!.entry, retrain),
         })

@@ -108,9 +108,11 @@ export function pruneDocument(spec: {
   keptDense: readonly string[];
   out: string;
   peakMemoryBytes: number;
+  /** What was decided before the run. */
+  notes?: readonly Note[];
   unprunable?: NonNullable<PruneDocument["unprunable"]>;
 }): PruneDocument {
-  const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes } = spec;
+  const { outcome, recipe, keptDense, unprunable = [], out, peakMemoryBytes, notes = [] } = spec;
   const { result, measured } = outcome;
   const { rounds } = result;
   const { method } = result.stages[result.stages.length - 1] ?? {};
@@ -146,7 +148,7 @@ export function pruneDocument(spec: {
       ...(rounds ? { retrainMs: rounds.reduce((sum, round) => sum + round.retrainMs, 0) } : {}),
       measureMs: outcome.measureMs,
     },
-    notes: result.notes,
+    notes: [...notes, ...result.notes],
     ...(result.loss ? { trainingLoss: result.loss } : {}),
     peakMemoryBytes,
     solver: recipe.solver,

@@ -149,6 +149,7 @@ export async function runPrune(spec: PruneRun): Promise<PruneDocument | Finished
   const document = pruneDocument({
     ...{ outcome, recipe, keptDense, out, peakMemoryBytes: peakMemoryBytes() },
     ...(unprunable ? { unprunable } : {}),
+    ...(spec.notes ? { notes: spec.notes } : {}),
   });
   const saved = await saveResults({
     stated: opened?.data.stated ?? model.stated,

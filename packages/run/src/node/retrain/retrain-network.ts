@@ -34,6 +34,8 @@ export interface RetrainJob extends Omit<PruneJob, "train" | "retrain"> {
   readonly posed: PosedTask;
   /** What trains the members of a soup elsewhere; default: they are trained here. */
   readonly membersApart?: ((retrainer: Retrainer) => TrainMember) | undefined;
+  /** Told when the model has come out of a training, or has been put back to where one began or ended. */
+  readonly onTrained?: () => void;
   /** Of the network, for a checkpoint to rewind to. */
   readonly arch: string;
 }
@@ -47,7 +49,7 @@ export async function retrainNetwork(
   // Every round is led back to the dense network, not to the one the round before left.
   const { train, heldOut } = splitOff(await posed.withTeacher(data.train), settings.holdOut, session);
   const made = retrainerOf(trained, { data: train, task, settings, splits: data, membersApart: job.membersApart });
-  const retrainer = job.wrapRetrainer?.(made) ?? made;
+  const retrainer = watched(job.wrapRetrainer?.(made) ?? made, job.onTrained);
   const earlyStopping: EarlyStopping | undefined =
     settings.patience === undefined || !heldOut
       ? undefined
@@ -74,6 +76,26 @@ export async function retrainNetwork(
       ...(earlyStopping ? { earlyStopping } : {}),
     },
   });
+}
+
+/** A retrainer that tells when it has put a model somewhere. */
+function watched(retrainer: Retrainer, onTrained: (() => void) | undefined): Retrainer {
+  if (!onTrained) return retrainer;
+  return {
+    stepsPerEpoch: retrainer.stepsPerEpoch,
+    examples: retrainer.examples,
+    settings: retrainer.settings,
+    capture: () => retrainer.capture(),
+    async restore(tensors) {
+      await retrainer.restore(tensors);
+      onTrained();
+    },
+    async retrain(request, ctx) {
+      const trained = await retrainer.retrain(request, ctx);
+      onTrained();
+      return trained;
+    },
+  };
 }
 
 async function sparsityOf({ network, params }: Pick<RetrainJob, "network" | "params">): Promise<number> {

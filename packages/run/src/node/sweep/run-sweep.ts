@@ -124,6 +124,7 @@ export async function runSweep(spec: Sweep): Promise<FinishedSweep | SweepPart> 
     const jobs = await startJobs({ jobs: own, place, session });
     const frame: SweepFrame = {
       ...{ ...spec.typed, modelSha256: first.sha256, arch: first.arch, dense, measuredOn: setting.measuredOn },
+      ...(setting.isRemeasured ? { remeasured: true as const } : {}),
       ...{ command: decidingArguments(spec.argv), seeds },
       takesGradients: solvers.filter(({ solver }) => needsGradients(solver)).map(({ one }) => one.entry.name),
       prunable: layoutParams(first.network, params).reduce((sum, { size }) => sum + size, 0),

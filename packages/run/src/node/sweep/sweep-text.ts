@@ -40,7 +40,7 @@ export function sweepText(document: SweepDocument): string {
       [one.onFront.bytes ? "bytes" : "", one.onFront.milliseconds ? "ms" : ""].filter((word) => word !== "").join(", "),
     ]),
   );
-  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${formatCount(prunable)} prunable weights\n${measure.name} is that of ${formatCount(runs[0]!.choice.examples)} training examples that were held out from all runs (the dense network may have been trained on them): by it configurations are compared\n`;
+  const before = `${shownArchitecture(arch)} on ${data}: ${formatMeasure(measure)} ${measure.name} on ${formatCount(dense.examples)} ${measuredOn} examples, ${document.remeasured ? "statistics of batch normalisation measured anew, " : ""}${formatCount(prunable)} prunable weights\n${measure.name} is that of ${formatCount(runs[0]!.choice.examples)} training examples that were held out from all runs (the dense network may have been trained on them): by it configurations are compared\n`;
   const failures = failed.map((one) => `${one.solver} at ${one.sparsity} failed: ${one.message} [${one.code}]\n`);
   return `${before}\n${table}\n${failures.join("")}${goal === undefined ? "" : bestText(document, goal, best === undefined ? undefined : configurations[best])}`;
 }
