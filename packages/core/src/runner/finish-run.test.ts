@@ -1,16 +1,23 @@
-import { createNetwork, mlp } from "@secateur/nn";
 import { expect, test } from "vitest";
 import { keepCount } from "../budget/constraint.ts";
 import { weightUnits } from "../budget/units.ts";
+import type { Model } from "../data/model.ts";
 import { referenceKernels } from "../kernels/reference-kernels.ts";
 import { layoutParams, readFlat } from "../problem/flat-weights.ts";
+import { matrix } from "../problem/matrix.ts";
 import { createRunContext } from "../run-context.ts";
 import { classification } from "../task/losses/classification.ts";
 import { finishRun } from "./finish-run.ts";
 
 /** Ends a run of one stage, without data, that left these weights. */
 async function finished(weightsOf: (dense: Float32Array) => Float32Array) {
-  const model = createNetwork(mlp({ sizes: [3, 2] }), { seed: 1 });
+  const w = Float32Array.of(1, -2, 3, -4, 5, -6);
+  const model: Model = {
+    ...{ name: "layer", inputs: [], outputs: [] },
+    params: () => [{ name: "a.weight", shape: [2, 3], rows: 2, cols: 3, prunable: true, flopsPerWeight: 2 }],
+    read: async () => matrix(2, 3, w.slice()),
+    write: async (_name, { data }) => w.set(data),
+  };
   const params = layoutParams(model);
   const dense = await readFlat(model, params);
   const weights = weightsOf(dense);
