@@ -112,6 +112,12 @@ export async function onQueue(spec: {
     one.startedAt = performance.now();
     one.onEvent({ type: "started", job: one.job, where: address.shown });
   });
+  events.on("stalled", ({ jobId }) => {
+    const one = out.get(jobId);
+    if (!one) return;
+    const message = `${one.job.label}: its worker has not been heard of for some seconds, and another takes it`;
+    onEvent({ type: "note", level: "warn", code: "worker-lost", message });
+  });
   events.on("progress", ({ jobId, data }) => {
     const one = out.get(jobId);
     const { where, text } = (typeof data === "object" ? data : {}) as { where?: string; text?: string };

@@ -50,7 +50,11 @@ export async function openServer(spec: {
   const options = { connection: connection as never };
   const factory = isRedis ? [] : [bullmq.createPostgresBackend as never];
   const heard = <T extends { on(event: "error", listener: (error: Error) => void): unknown }>(part: T): T => {
-    part.on("error", (error) => onLost(error.message || String((error as { code?: string }).code)));
+    part.on("error", (error) => {
+      const text = error.message || String((error as { code?: string }).code);
+      // Of a job that was given to another meanwhile, or a server that came back without it: its result is in the store, and nothing is lost.
+      if (!/^(Missing (key|lock) for job|could not renew lock for job)/i.test(text)) onLost(text);
+    });
     return part;
   };
   return {

@@ -210,6 +210,35 @@ describe.runIf(hasRedis)("a queue", () => {
     expect(begun).toHaveLength(1);
   }, 60_000);
 
+  test("tells the submitter of a worker that is gone, and another does its job", async () => {
+    const [server, store] = [await startRedis(), await testStore()];
+    const notes: JobEvent[] = [];
+    const taken = await startWorker(server, store);
+    const executor = await submitter(server, store, notes);
+    await taken.drain();
+    const { name, connection } = parseQueueAddress(server.url);
+    let take: () => void;
+    const isTaken = new Promise<void>((resolve) => {
+      take = resolve;
+    });
+    // Takes a job, and is never heard of again.
+    const dead = new Worker(
+      name,
+      async () => {
+        take();
+        await new Promise(() => {});
+      },
+      { connection: connection as never, lockDuration: 300, skipLockRenewal: true, skipStalledCheck: true },
+    );
+    const done = runPlan({ jobs: [testJob("add", { value: 3 })], store, executor, signal });
+    await isTaken;
+    await dead.close(true);
+    await startWorker(server, store);
+    expect((await done)[0]).toMatchObject({ state: "finished" });
+    const said = notes.filter((event) => event.type === "note" && event.code === "worker-lost");
+    expect(said).toHaveLength(1);
+  }, 60_000);
+
   test("says once that its server is gone, and once that it is back", async () => {
     const [server, store] = [await startRedis(), await testStore()];
     const worker = await startWorker(server, store);
