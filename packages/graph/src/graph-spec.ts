@@ -8,6 +8,8 @@ export interface GraphTensor {
   readonly shape: readonly number[];
   /** Row-major; f16 and bf16 as raw bits. */
   readonly data?: TensorData;
+  /** Of a constant of a folded graph that holds numbers of another tensor, moved: that tensor's name, and which part of its numbers, in (0, 1]. */
+  readonly source?: { readonly name: string; readonly share: number };
   /**
    * Present where its numbers lie in a file. Without `data` it is known as a weight, and nothing can run; with `data` that read the file when they are
    * asked for, weights are in memory one at a time.

@@ -5,6 +5,7 @@ import { magnitudes } from "../budget/magnitudes.ts";
 import { type Units, weightMask, weightUnits } from "../budget/units.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../data/model.ts";
+import { impossibleRun } from "../errors.ts";
 import { countZeros, type FlatParam, writeFlat } from "../problem/flat-weights.ts";
 import { masked } from "../problem/lift.ts";
 import { type Mask, matrix } from "../problem/matrix.ts";
@@ -56,13 +57,20 @@ export interface FinishedStages {
   readonly constraint: Constraint;
 }
 
-/** Takes the best of what several stages gave and what their mask, or the largest magnitudes, give by themselves. Leaves it in the model. */
+/** Takes the best of what several stages gave and what their mask, or the largest magnitudes, give by themselves. Leaves it in the model. @throws ERR_IMPOSSIBLE where that is no weight at all */
 export async function finishRun(
   spec: FinishedStages,
   ctx: RunContext,
 ): Promise<Weights & { readonly taken?: Taken; readonly loss?: RunLoss; readonly notes: readonly Note[] }> {
   const { model, params, accept, lossBefore } = spec;
   const { chosen, loss: after, recalibrated } = await bestOfRun(spec, ctx);
+  if (
+    countZeros(chosen.weights) === chosen.weights.length &&
+    countZeros(spec.dense.weights) < spec.dense.weights.length
+  )
+    throw impossibleRun(
+      "no weight is left: the limit is below what the layers need to keep any as they share it; raise the limit, or leave layers that a limit counts little out of it (keepDense; --keep-dense on the command line)",
+    );
   let isRecalibrated = recalibrated === chosen.weights || spec.stages === 0;
   const notes: Note[] = chosen.taken ? [fallbackNote(chosen.taken)] : [];
   if (accept && lossBefore !== undefined && after !== undefined) {
@@ -125,13 +133,13 @@ function fallbackNote(taken: Taken): Note {
         code: "magnitude-mask",
         level: "warn",
         message:
-          "all stages together ended with a higher loss than the largest of the original weights, as they are: those were taken; more training examples, or fewer or more stages, may help",
+          "what the solver made of this budget has a higher loss than plain magnitude pruning of the original weights: the latter was taken, and an objective told beside it is of the former; more training examples, or fewer or more stages, may help",
       }
     : {
         code: "mask-alone",
         level: "warn",
         message:
-          "all stages together ended with a higher loss than their mask over the original weights: those were taken; more training examples, or fewer or more stages, may help",
+          "what the solver made of the weights that stay has a higher loss than these as they were: those were taken, and an objective told beside it is of the former; more training examples, or fewer or more stages, may help",
       };
 }
 
@@ -164,7 +172,7 @@ function lossNote({
   return {
     code: "loss-grew",
     level: "warn",
-    message: `the loss on ${isHeldOut ? "held-out" : "the"} training examples grew from ${words(lossBefore)} to ${words(after)}, and without any of these weights it is ${words(nothing)}: little is left of what the network had learned; prune less, or retrain`,
+    message: `the loss on ${isHeldOut ? "held-out" : "the"} training examples grew from ${words(lossBefore)} to ${words(after)}, and without any of these weights it is ${words(nothing)}: little is left of what the network had learned; prune less, or train what is left (--retrain on the command line, with more rounds where it is on already)`,
   };
 }
 

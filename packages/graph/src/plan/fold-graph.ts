@@ -4,7 +4,7 @@
  * so, and needs no arithmetic on shapes of its own.
  */
 import type { GraphSpec, GraphTensor, NodeSpec, ValueSpec } from "../graph-spec.ts";
-import type { Kind, Value, ValueType } from "../value.ts";
+import { type Kind, sizeOf, type Value, type ValueType } from "../value.ts";
 import { type PlanSpec, planGraph } from "./plan.ts";
 
 /** Element types of values by their kind. */
@@ -38,7 +38,11 @@ export function foldGraph(spec: Pick<PlanSpec, "graph" | "opsets" | "inputs" | "
   const constant = (slot: number, wanted: string): string => {
     const isNew = !names.has(slot);
     const name = give(slot, wanted);
-    if (isNew) initializers.push(tensorOf(name, plan.constants.get(slot)!));
+    if (isNew)
+      initializers.push({
+        ...tensorOf(name, plan.constants.get(slot)!),
+        ...movedFrom(plan.origins.get(slot), name, plan.types[slot]!),
+      });
     return name;
   };
   const nodes = plan.steps.map(({ node, inputs, outputs }): NodeSpec => {
@@ -63,6 +67,12 @@ export function foldGraph(spec: Pick<PlanSpec, "graph" | "opsets" | "inputs" | "
 
 function valueSpec(name: string, { kind, shape }: ValueType): ValueSpec {
   return { name, dtype: dtypes[kind], shape };
+}
+
+/** Which tensor a constant was made of by moving its numbers, or some of them. */
+function movedFrom(origin: GraphTensor | undefined, name: string, { shape }: ValueType): Pick<GraphTensor, "source"> {
+  if (!origin || origin.name === name) return {};
+  return { source: { name: origin.name, share: sizeOf(shape) / Math.max(1, sizeOf(origin.shape)) } };
 }
 
 function tensorOf(name: string, { kind, shape, data }: Value): GraphTensor {

@@ -39,6 +39,8 @@ export interface Plan {
   readonly constants: ReadonlyMap<number, Value>;
   /** Those of them whose numbers may change while the plan is in use. */
   readonly live: ReadonlySet<number>;
+  /** Of constants that hold the numbers of a tensor of the graph, or some of them, in another order: that tensor. */
+  readonly origins: ReadonlyMap<number, GraphTensor>;
   /** Weights by number of their value. */
   readonly params: ReadonlyMap<number, GraphParam>;
   readonly inputs: ReadonlyMap<string, number>;
@@ -81,7 +83,20 @@ interface Slot {
   readonly isLast?: boolean;
   /** Of a weight: whether a Transpose stands between. */
   readonly transposed?: boolean;
+  /** Of a constant that holds the numbers of a tensor, or some of them, in another order: that tensor. */
+  readonly origin?: GraphTensor;
 }
+
+/** Operators that only move numbers of their first input, or leave some out. */
+const movers: ReadonlySet<string> = new Set([
+  "Identity",
+  "Reshape",
+  "Slice",
+  "Split",
+  "Squeeze",
+  "Transpose",
+  "Unsqueeze",
+]);
 
 /** Plans a graph. O(nodes), and what the constants cost. @throws ERR_OPERATOR, ERR_GRAPH_NODE */
 export function planGraph(spec: PlanSpec): Plan {
@@ -134,7 +149,7 @@ function createBuilder(spec: PlanSpec): Builder {
       });
     }
     if (!live) spec.shared?.set(tensor, known);
-    return add({ type: known, known, ...(live ? { isLive: true } : {}) });
+    return add({ type: known, known, origin: tensor, ...(live ? { isLive: true } : {}) });
   };
 
   /** Emits the step that stores a value the other way, once. */
@@ -189,7 +204,8 @@ function createBuilder(spec: PlanSpec): Builder {
     const types = operator.infer(question);
     const isShape = node.op === "Shape" || node.op === "Size";
     if (isShape || question.inputs.every((input) => input === undefined || input.data)) {
-      fold({ operator, question, types, env });
+      const origin = movers.has(node.op) && first !== undefined ? slots[first]!.origin : undefined;
+      fold({ operator, question, types, env, ...(origin === undefined ? {} : { origin }) });
       return;
     }
     const flops = operator.flops(question, types);
@@ -203,8 +219,9 @@ function createBuilder(spec: PlanSpec): Builder {
     question: Question;
     types: readonly ValueType[];
     env: Map<string, number>;
+    origin?: GraphTensor;
   }): void => {
-    const { operator, question, types, env } = at;
+    const { operator, question, types, env, origin } = at;
     const given = question.inputs.map((input) => input && { ...input, data: input.data ?? new Uint8Array(0) });
     // Operators that store channels last get their constants that way, and give them so.
     const isLast = operator.layout === "last";
@@ -215,7 +232,10 @@ function createBuilder(spec: PlanSpec): Builder {
       if (name === "" || i >= types.length) return;
       const value = { ...types[i]!, data: outputs[i]! };
       const known = isLast ? storedAs({ ...value, shape: physical[i]!.shape }, false) : value;
-      env.set(name, add({ type: types[i]!, known: { ...known, ...types[i]! } }));
+      env.set(
+        name,
+        add({ type: types[i]!, known: { ...known, ...types[i]! }, ...(origin === undefined ? {} : { origin }) }),
+      );
     });
   };
 
@@ -374,9 +394,11 @@ function finish(
   });
   const constants = new Map<number, Value>();
   const live = new Set<number>();
+  const origins = new Map<number, GraphTensor>();
   const params = new Map<number, GraphParam>();
-  slots.forEach(({ known, isLive, param }, i) => {
+  slots.forEach(({ known, isLive, param, origin }, i) => {
     if (known) constants.set(i, known);
+    if (origin !== undefined) origins.set(i, origin);
     if (isLive) live.add(i);
     if (param) params.set(i, param);
   });
@@ -387,6 +409,7 @@ function finish(
     steps,
     constants,
     live,
+    origins,
     params,
     inputs: at.inputs,
     outputs: at.outputs,

@@ -192,13 +192,20 @@ function operands({ call, whole, zeros, real }: Writer, { node, d, shape, produc
   const time = whole(products ? 1 : 0);
   const at = (t: number): string => call("Squeeze", [call("Slice", [inputs, whole(t), whole(t + 1), time]), time]);
   const stored = recurrent ? undefined : turned(r);
+  // One constant for all steps of time, so that whoever stores the graph stores it once.
+  const parts = new Map<number, string>();
+  const storedPart = (wanted: readonly [number, number]): string => {
+    const known = parts.get(wanted[0]) ?? columns(stored!, wanted, 1);
+    parts.set(wanted[0], known);
+    return known;
+  };
   /** h R' of the gates in [from, to), all of them by default. A parameter is multiplied whole, and costs what is wanted of it. */
   const again = (h: string, [from, to]: readonly [number, number] = [0, size], wanted: number = to - from): string => {
     if (recurrent) {
       const share = wanted / (directionsOf(node) * size);
       return ownColumns(call("MatMul", [h, recurrent], { [countedShare]: share }), 1, [from, to]);
     }
-    return call("MatMul", [h, to - from === size ? stored! : columns(stored!, [from, to], 1)]);
+    return call("MatMul", [h, to - from === size ? stored! : storedPart([from, to])]);
   };
   /** Names of the gates of a value [batch, gates * hidden]. */
   const split = (name: string): readonly string[] => {

@@ -70,12 +70,14 @@ export function denseCosts(
 function byteModel(graph: PackGraph, values: PackedValues): CostModel {
   const params: Record<string, readonly CostWay[]> = {};
   let other = 0;
-  for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
+  for (const { name, size, share, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
     other += scale * outputs;
     if (isWeight) {
+      const [dense, masked] = params[name] ?? [];
+      // Parts of one tensor, such as the two directions of an LSTM, are stored alike: with masks, or without.
       params[name] = [
-        { fixed: Math.ceil(value * size), each: 0, outputs: 1 },
-        { fixed: Math.ceil(size / 8), each: value, outputs: 1 },
+        { fixed: (dense?.fixed ?? 0) + Math.ceil(value * size), each: 0, outputs: 1 },
+        { fixed: (masked?.fixed ?? 0) + Math.ceil(size / 8), each: (masked?.each ?? 0) + value * share, outputs: 1 },
       ];
     } else other += value * size;
   }
@@ -86,7 +88,7 @@ function denseBytes(graph: PackGraph, values: PackedValues): DenseCosts {
   const params: Record<string, readonly DenseCost[]> = {};
   let other = 0;
   for (const { name, size, outputs, value, scale, isWeight } of storedTensors(graph, values)) {
-    if (isWeight) params[name] = [{ weight: value, output: scale, size, outputs, block: 1 }];
+    if (isWeight) params[name] = [...(params[name] ?? []), { weight: value, output: scale, size, outputs, block: 1 }];
     else other += value * size;
   }
   return { other, params };
@@ -96,13 +98,14 @@ function denseBytes(graph: PackGraph, values: PackedValues): DenseCosts {
 function storedTensors(graph: PackGraph, values: PackedValues) {
   const small = smallTensor(graph.tensors.values());
   return [...graph.tensors].map(([name, tensor]) => {
-    const { dims, data, exact, source = name } = tensor;
+    const { dims, data, exact, source = name, share = 1 } = tensor;
     const type = storedType(tensor, { values, small });
     const isWeight = dims.length >= 2 && !exact;
     const hasScale = isWeight && fileType(type).startsWith("int");
     return {
       name: source,
       size: data.length,
+      share,
       outputs: dims[0]!,
       value: valueBytes[type],
       scale: hasScale ? 4 : 0,
@@ -114,8 +117,9 @@ function storedTensors(graph: PackGraph, values: PackedValues) {
 function timeModel(graph: PackGraph, costs: CostTable = defaultCosts): CostModel {
   const { other, products } = timedProducts(graph, costs);
   const ways = new Map<string, readonly KernelWay[]>();
-  for (const { name, operator, dims, outDims } of products) {
-    const own = kernelWays(operator, dims, outDims, costs);
+  for (const { name, operator, dims, outDims, share } of products) {
+    // Of the blocks of a tensor that many lie in this part of it.
+    const own = kernelWays(operator, dims, outDims, costs).map((way) => ({ ...way, each: way.each * share }));
     // Weights that several operators read, such as the steps of a recurrent layer, cost in each of them, by a kernel that all of them have.
     const before = ways.get(name);
     const both = before?.flatMap((way) => {
@@ -159,8 +163,8 @@ function timedProducts(graph: PackGraph, costs: CostTable) {
       return [];
     }
     const own = weightsOf.get(operator.name)!;
-    const name = graph.tensors.get(own)?.source ?? own;
-    return [{ name, operator, dims: folded.tensors.get(operator.tensors[0]!)!.dims, outDims }];
+    const { source: name = own, share = 1 } = graph.tensors.get(own) ?? {};
+    return [{ name, operator, dims: folded.tensors.get(operator.tensors[0]!)!.dims, outDims, share }];
   });
   return { other, products };
 }

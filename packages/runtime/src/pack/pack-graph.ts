@@ -9,6 +9,8 @@ export interface DenseTensor {
   readonly exact?: boolean;
   /** Name of the model's tensor whose weights it holds, where that is another, such as for a matrix that is stored turned. */
   readonly source?: string;
+  /** Which part of the numbers of `source` it holds, in (0, 1]; default 1. */
+  readonly share?: number;
 }
 
 /** A network as `packGraph` takes it: whatever format it comes from. */

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import type { ChannelSet } from "../../prune/coupled-places.ts";
 import { onnxOfNetwork } from "../export/onnx-of-network.ts";
 import { networkGraph } from "../pack/network-graph.ts";
+import { onnxPackGraph } from "../pack/onnx-graph.ts";
 import { channelCosts } from "./channel-costs.ts";
 import { channelSets } from "./channel-sets.ts";
 
@@ -60,6 +61,78 @@ function paramsOf(sets: readonly ChannelSet[]): readonly FlatParam[] {
     return param;
   });
 }
+
+/** A recurrent network of so many hidden units, written out step by step when it is packed, with the costs of its units. */
+function recurrentCosts(op: "LSTM" | "GRU", directions: number, hidden: number) {
+  const [taken, steps, gates] = [24, 4, op === "LSTM" ? 4 : 3];
+  const tensor = (name: string, shape: readonly number[]) => {
+    const size = shape.reduce((product, extent) => product * extent, 1);
+    const data = Float32Array.from({ length: size }, (_, i) => Math.sin(i + 1));
+    return { name, dtype: "f32" as const, shape, data };
+  };
+  const attributes = { hidden_size: hidden, direction: directions === 2 ? "bidirectional" : "forward" };
+  const node = (
+    name: string,
+    inputs: readonly string[],
+    output: string,
+    own: GraphSpec["nodes"][number]["attributes"],
+  ) => {
+    return { name: output, op: name, domain: "", inputs, outputs: [output], attributes: own };
+  };
+  const graph: GraphSpec = {
+    name: "recurrent",
+    nodes: [
+      node(op, ["x", "w", "r", "b"], "h", attributes),
+      node("ReduceMean", ["h"], "m", { axes: [0, 1], keepdims: 0 }),
+      node("Gemm", ["m", "out"], "y", { transB: 1 }),
+    ],
+    initializers: [
+      tensor("w", [directions, gates * hidden, taken]),
+      tensor("r", [directions, gates * hidden, hidden]),
+      tensor("b", [directions, 2 * gates * hidden]),
+      tensor("out", [2, hidden]),
+    ],
+    inputs: [{ name: "x", dtype: "f32", shape: [steps, 1, taken] }],
+    outputs: [{ name: "y", dtype: "f32" }],
+  };
+  const opsets = { "": 13 };
+  const traced = traceChannels({ graph, opsets, shapes: new Map([["x", [steps, 1, taken]]]) });
+  const pruned = new Set(["w", "r"]);
+  const { sets, extents } = channelSets({ graph, traced, pruned, offsets: new Set(["b"]) });
+  const { graph: packed } = onnxPackGraph({ graph, opsets, source: "recurrent" } as never);
+  return { sets, costs: channelCosts({ extents, infos: [], packed: { graph: packed } }), packed };
+}
+
+test.each([
+  ["LSTM", 1],
+  ["LSTM", 2],
+  ["GRU", 1],
+  ["GRU", 2],
+] as const)("hidden units of %s in %i directions cost the bytes of the network of so many units", (op, directions) => {
+  const units = [{ match: "*", units: { kind: "rows" } }] as const;
+  const bytes = ({ sets, costs }: ReturnType<typeof recurrentCosts>, mask: Mask): number => {
+    const bound = bindBudget({ limits: [{ kind: "bytes", amount: 1 }], units, costs }, paramsOf(sets));
+    const [limit] = bound.reached(mask);
+    return limit!.reached * limit!.dense;
+  };
+  const whole = recurrentCosts(op, directions, 32);
+  expect(whole.sets.map(({ count }) => count)).toEqual([32]);
+  for (const kept of [20, 27, 32]) {
+    const small = recurrentCosts(op, directions, kept);
+    const others = whole.costs["bytes"]!.other - small.costs["bytes"]!.other;
+    const mask = Uint8Array.from({ length: 32 }, (_, u) => Number(u < kept));
+    // Sums of the same products in another order.
+    expect(bytes(whole, mask) - others, `${kept}`).toBeCloseTo(bytes(small, new Uint8Array(kept).fill(1)), 6);
+  }
+  // Single weights, as masks and kept values. A GRU multiplies with its last third twice, and stores it twice.
+  const { bytes: model } = costModels(whole.packed);
+  const times = op === "GRU" ? 4 / 3 : 1;
+  const size = times * directions * (op === "LSTM" ? 4 : 3) * 32 * 32;
+  expect(model.params["r"]).toEqual([
+    { fixed: size, each: 0, outputs: 1 },
+    { fixed: size / 8, each: expect.closeTo(times, 12), outputs: 1 },
+  ]);
+});
 
 test("what is left of a network costs what the network of those widths costs, in operations, bytes and milliseconds", () => {
   const [wide, inner] = [8, 12];

@@ -54,7 +54,9 @@ function productsOf(
 ): readonly CostProduct[] {
   const isCut = (axis: CostFactor | undefined): boolean => Object.keys(axis?.units ?? {}).length > 0;
   const row = axes[rowAxis];
-  const taken = Math.ceil(outputs / block) * block;
+  // A part of a tensor, such as one direction of an LSTM, has some of its outputs.
+  const all = isCut(row) ? sizeOf(row!, counts) : outputs;
+  const taken = Math.ceil(all / block) * block;
   // A cut leaves kept groups at a multiple, or all of them, whatever places a group has on an axis: 49 of a flattened image.
   const outer: CostFactor = isCut(row)
     ? { ...row!, multiple: common(block, multiple), most: taken }
@@ -66,13 +68,10 @@ function productsOf(
       multiple: multiple * Math.max(1, ...Object.values(axis.units)),
       most: sizeOf(axis, counts),
     }));
-  const whole = inner.reduce(
-    (places, axis) => places * sizeOf(axis, counts),
-    isCut(row) ? sizeOf(outer, counts) : outputs,
-  );
+  const whole = inner.reduce((places, axis) => places * sizeOf(axis, counts), all);
   const products: readonly CostProduct[] = [
     { each: (weight * size) / whole, factors: [outer, ...inner] },
-    { each: output, factors: [outer] },
+    { each: (output * outputs) / all, factors: [outer] },
   ];
   return products.filter(({ each }) => each > 0);
 }

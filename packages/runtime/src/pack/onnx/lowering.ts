@@ -11,6 +11,8 @@ export interface OnnxLikeTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly data?: ArrayLike<number> | ArrayLike<bigint>;
+  /** The model's tensor whose numbers it holds, perhaps in another order, and which part of them, in (0, 1]; default: itself. */
+  readonly source?: { readonly name: string; readonly share: number };
 }
 
 /** A node of an ONNX graph. */

@@ -141,9 +141,9 @@ function productWith(
   const key = isStored ? weights.name : `${weights.name} transposed`;
   const store = (): string => {
     const data = numbers(weights);
-    if (isStored) return keep(key, shape, data);
-    const stored = keep(key, shape, transposed(data, rows, columns));
-    state.tensors.set(stored, { ...state.tensors.get(stored)!, source: weights.name });
+    const stored = keep(key, shape, isStored ? data : transposed(data, rows, columns));
+    const { name: source, share } = weights.source ?? { name: weights.name, share: 1 };
+    if (source !== stored) state.tensors.set(stored, { ...state.tensors.get(stored)!, source, share });
     return stored;
   };
   const name = state.tensors.has(key) ? key : store();
