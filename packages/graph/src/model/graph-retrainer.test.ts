@@ -173,4 +173,15 @@ test("what a training saves holds statistics and biases of hidden units, which f
   const other = opened();
   await createGraphRetrainer(other, { data, task }).restore(saved);
   for (const name of names) expect((await other.read(name)).data).toEqual((await model.read(name)).data);
+  // Groups of channels mask those biases too, which stay what they are.
+  const recurrent = tensorDataset({
+    inputs: { x: { shape: [size, 3, 4], data: Float32Array.from({ length: size * 12 }, () => rng.normal()) } },
+    targets: { values: { shape: [size, 2], data: new Float32Array(2 * size).fill(0.5) } },
+  });
+  const [before, trained] = [(await other.read("b")).data.slice(), (await other.read("w")).data.slice()];
+  const masks = new Map([["b", Uint8Array.from({ length: 16 }, (_, i) => i % 2)]]);
+  const rest = { epochs: 1, learningRate: () => 0.01 };
+  await createGraphRetrainer(other, { data: recurrent, task }).retrain({ ...rest, masks }, createRunContext());
+  expect((await other.read("b")).data).toEqual(before);
+  expect((await other.read("w")).data).not.toEqual(trained);
 });

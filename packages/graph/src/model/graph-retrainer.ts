@@ -79,10 +79,12 @@ async function trainGraph(
 ): Promise<RetrainingState> {
   const { model, options, stepsPerEpoch, batchSize, request } = call;
   const { data, task, optimizer = { kind: "adam" }, weightDecay: decay = 0 } = options;
-  const { epochs, masks, resume, after, onEpoch, learningRate } = request;
+  const { epochs, resume, after, onEpoch, learningRate } = request;
   checkNumber("graph retrainer", "epochs", epochs, { least: 0, whole: true });
   const tensors = new Map(tensorsOf(model));
   const names = [...tensors.keys()];
+  // Masks may be of biases of LSTM and GRU too, which are part of the state and are not trained.
+  const masks = new Map([...request.masks].filter(([name]) => tensors.has(name)));
   const steps = epochs * stepsPerEpoch;
   let moments: OptimizerMemory = new Map();
   const rules = beginRules({

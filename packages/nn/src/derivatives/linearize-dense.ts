@@ -133,9 +133,9 @@ async function linearizeWith(
   });
   const given = inputRows(batch);
   const inputs = rooms.includes(given.data) ? given : copied(given, own);
-  // What the dataset did without.
-  const handed = Object.values(batch.inputs).map((tensor): unknown => tensor.data);
-  for (const room of rooms) if (!handed.includes(room)) free(room);
+  // What the dataset did without: of what it hands out nothing lies there, not even a view of its own.
+  const handed = Object.values(batch.inputs).map(({ data: numbers }) => numbers);
+  for (const room of rooms) if (!handed.some((numbers) => overlaps(numbers, room))) free(room);
   const activations = denseForward(spec, weights, inputs, kernels);
   onRelease(() => activations.release());
   const { logits } = activations;
@@ -158,6 +158,13 @@ async function linearizeWith(
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart, panels } }];
   });
   return namedLinearization(linearization({ layers, size, logits, kernels, pool }, release), { data, batch });
+}
+
+/** Whether two views have bytes of one buffer in common. */
+function overlaps(a: ArrayBufferView, b: ArrayBufferView): boolean {
+  return (
+    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
+  );
 }
 
 function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<string, number>; size: number } {

@@ -6,6 +6,7 @@ import { encodeJson, type Json, openStore, type Store } from "@secateur/jobs";
 import { expect, onTestFinished, test } from "vitest";
 import { viewInputs } from "./input-files.ts";
 import { jobHost } from "./job-host.ts";
+import { checkNames } from "./kinds/check-names.ts";
 import { jobKinds } from "./kinds/job-kinds.ts";
 
 async function newStore(): Promise<{ store: Store; folder: string; files: string }> {
@@ -111,6 +112,29 @@ test("no kind opens them, nor takes settings that are none", async () => {
   }
   await expect(run("trace", { ...good["trace"]!.settings, rules: ["x"] }, { problem: files })).rejects.toThrow();
   expect((globalThis as { isRun?: boolean }).isRun).toBeUndefined();
+});
+
+test("the package that would be loaded is asked whether it is a plugin, and no other of the name", async () => {
+  const { folder } = await newStore();
+  const install = async (name: string, keywords: readonly string[]): Promise<void> => {
+    await mkdir(join(folder, "node_modules", name), { recursive: true });
+    await writeFile(
+      join(folder, "node_modules", name, "package.json"),
+      JSON.stringify({ name, version: "1.0.0", keywords }),
+    );
+  };
+  await install("secateur-plugin-debug", []);
+  await install("debug", []);
+  await install("csv", []);
+  await install("mine", ["secateur-plugin"]);
+  const what = "a job";
+  // The plugin of the usual name comes first; one that says so in its manifest may have any name.
+  await checkNames({ what, methods: ["debug", "magnitude", "mine", "mine:solver"] }, folder);
+  await expect(checkNames({ what, methods: ["debug:x"] }, folder)).rejects.toThrow(
+    /package 'debug', which is no plugin/,
+  );
+  // A reporter of ours is no solver of ours.
+  await expect(checkNames({ what, methods: ["csv"] }, folder)).rejects.toThrow(/package 'csv', which is no plugin/);
 });
 
 test("a name that would load a package which is no plugin is refused, and the package is not loaded", async () => {

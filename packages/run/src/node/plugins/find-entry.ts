@@ -128,13 +128,28 @@ async function installedCandidates(name: string, from: string): Promise<readonly
   return found;
 }
 
-/** Packages that a search for the name would load, and that do not say in their manifests that they are plugins. */
-export async function strangersBehind(name: string, from: string): Promise<readonly string[]> {
+/**
+ * The package that a search for the name and these kinds would load, where it says neither in its manifest nor by a name such as secateur-plugin-NAME that it
+ * is a plugin; undefined where there is none.
+ */
+export async function strangerBehind(
+  name: string,
+  from: string,
+  kinds: readonly EntryKind[],
+): Promise<string | undefined> {
   const colon = name.indexOf(":");
-  if (colon <= 0 && (await firstPartyPlugin(name, () => true))) return [];
-  const found = await installedCandidates(colon > 0 ? name.slice(0, colon) : name, from);
-  return found.filter(({ keywords }) => !keywords.includes(pluginKeyword)).map(({ name: one }) => one);
+  const asked = colon > 0 ? name.slice(0, colon) : name;
+  if (colon <= 0 && (await firstPartyPlugin(name, ({ kind }) => kinds.includes(kind)))) return undefined;
+  for (const candidate of [...(colon > 0 ? [asked] : []), ...candidatePackages(asked)].filter(isPackageName)) {
+    const manifest = await findPackage(candidate, from);
+    // The first that is there is the one that is loaded.
+    if (manifest)
+      return manifest.keywords.includes(pluginKeyword) || pluginName.test(candidate) ? undefined : candidate;
+  }
+  return undefined;
 }
+
+const pluginName = /(^|\/)secateur-plugin-/;
 
 /** The installed plugins that have an entry of the name; those that cannot be loaded have none. */
 async function installedOffering(

@@ -1,8 +1,8 @@
 /** Names of methods, tasks and data in jobs: a queue says which of our methods and of the installed plugins are run, never which other packages are loaded. */
-import { taskParts } from "@secateur/core";
+import { type EntryKind, entryKinds, taskParts } from "@secateur/core";
 import { dataSources } from "@secateur/datasets";
 import { badJob } from "../../../errors.ts";
-import { strangersBehind } from "../../plugins/find-entry.ts";
+import { strangerBehind } from "../../plugins/find-entry.ts";
 
 /**
  * @param spec.methods - names of solvers (also two with a plus) and curvatures
@@ -22,14 +22,19 @@ export async function checkNames(
 ): Promise<void> {
   const { what, methods = [], task, data = "" } = spec;
   const source = data.split(":")[0]!;
-  const names = [
-    ...methods.flatMap((name) => name?.split("+") ?? []),
-    ...(task === undefined ? [] : taskParts(task).map(({ name }) => name)),
-    ...(source === "" || dataSources.some(({ name }) => name === source) ? [] : [source]),
+  const named: readonly (readonly [string, readonly EntryKind[]])[] = [
+    ...methods.flatMap((name) => name?.split("+") ?? []).map((name) => [name, methodKinds] as const),
+    ...(task === undefined ? [] : taskParts(task).map(({ name }) => [name, ["task"]] as const)),
+    ...(source === "" || dataSources.some(({ name }) => name === source) ? [] : [[source, ["dataset"]] as const]),
   ];
-  for (const name of names) {
-    const [stranger] = await strangersBehind(name, cwd);
+  for (const [name, kinds] of named) {
+    const stranger = await strangerBehind(name, cwd, kinds);
     if (stranger !== undefined)
       throw badJob(what, `'${name}' would load the package '${stranger}', which is no plugin`);
   }
 }
+
+/** What names of methods may be. */
+const methodKinds = entryKinds.filter(
+  (kind) => !["task", "architecture", "dataset", "format", "reporter"].includes(kind),
+);
