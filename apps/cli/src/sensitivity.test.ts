@@ -1,11 +1,10 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeSafetensors } from "@secateur/formats";
-import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { type SensitivityDocument, sensitiveLayers } from "@secateur/run";
 import type { PruneDocument } from "@secateur/run/node";
 import { describe, expect, test } from "vitest";
-import { call, refused, smallArch, smallTask } from "./testing.test-support.ts";
+import { call, normedTask, refused, smallArch, smallTask } from "./testing.test-support.ts";
 
 async function scanned(argv: readonly string[]): Promise<SensitivityDocument> {
   const { code, stdout, stderr } = await call([...argv, "--json"]);
@@ -53,25 +52,7 @@ describe("sensitivity", () => {
   });
 
   test("statistics of batch normalisation are measured anew for every layer, and back for the next one", async () => {
-    const { folder, data } = await smallTask();
-    const net = {
-      ...{ name: "normed", inputShape: [6], classes: 3 },
-      layers: [
-        { kind: "dense", name: "fc1", in: 6, out: 5 },
-        { kind: "batch-norm", name: "bn", channels: 5 },
-        { kind: "relu" },
-        { kind: "dense", name: "fc2", in: 5, out: 3 },
-        { kind: "log-softmax" },
-      ],
-    } satisfies NetworkSpec;
-    const tensors = createNetwork(net, { seed: 3 }).tensors();
-    const model = join(folder, "normed.safetensors");
-    const metadata = { "secateur.architecture": JSON.stringify(net) };
-    const named = tensors.map(({ name, shape, data: values }) => ({
-      ...{ name, shape, dtype: "f32" as const },
-      data: Float32Array.from(values),
-    }));
-    await writeFile(model, encodeSafetensors({ tensors: named, metadata }));
+    const { model, data } = await normedTask();
     const scan = ["sensitivity", model, "--data", data, "--sparsity", "0.5"];
     const argv = [...scan, "--solver", "magnitude"];
     const { dense, layers } = await scanned([...argv, "--sparsities", "0,0.5,0.7"]);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { createRng } from "@secateur/core";
 import { encodeNpy, encodeSafetensors, type NamedTensor } from "@secateur/formats";
-import { createNetwork } from "@secateur/nn";
+import { createNetwork, type NetworkSpec } from "@secateur/nn";
 import { namedArchitecture } from "@secateur/run/node";
 import { expect, onTestFinished } from "vitest";
 import { main } from "./cli.ts";
@@ -81,6 +81,27 @@ export async function smallTask(): Promise<SmallTask> {
     encodeSafetensors({ tensors: smallTensors(), metadata: { "secateur.architecture": smallArch } }),
   );
   return { folder, model, data: `npy:${join(folder, "X.npy")},${join(folder, "Y.npy")}` };
+}
+
+/** A task whose network has batch normalisation, in a checkpoint that describes itself; its statistics are those of no data. */
+export async function normedTask(): Promise<SmallTask> {
+  const task = await smallTask();
+  const net: NetworkSpec = {
+    ...{ name: "normed", inputShape: [6], classes: 3 },
+    layers: [
+      { kind: "dense", name: "fc1", in: 6, out: 5 },
+      { kind: "batch-norm", name: "bn", channels: 5 },
+      { kind: "relu" },
+      { kind: "dense", name: "fc2", in: 5, out: 3 },
+      { kind: "log-softmax" },
+    ],
+  };
+  const tensors = createNetwork(net, { seed: 3 })
+    .tensors()
+    .map(({ name, shape, data }) => ({ name, shape, dtype: "f32" as const, data: Float32Array.from(data) }));
+  const model = join(task.folder, "normed.safetensors");
+  await writeFile(model, encodeSafetensors({ tensors, metadata: { "secateur.architecture": JSON.stringify(net) } }));
+  return { ...task, model };
 }
 
 /** The tensors of the small network. */
