@@ -2,7 +2,7 @@
 import type { Vec } from "@secateur/core";
 import type { Applied, Call, Operator } from "../operator.ts";
 import { transposeMove } from "../operators/moving/moves.ts";
-import { realOf, sizeOf, type Value } from "../value.ts";
+import { realOf, sizeOf, type Value, type ValueType } from "../value.ts";
 
 function mover(name: string, isToLast: boolean): Operator {
   return {
@@ -60,4 +60,10 @@ export function storedAs(value: Value, toChannelsLast: boolean): Value {
   const out = data.slice();
   for (let k = 0; k < from.length; k++) out.set(data.subarray(from[k]! * block, (from[k]! + 1) * block), k * block);
   return { ...value, shape: perm.map((axis) => shape[axis]!), data: out };
+}
+
+/** The type of a value once its channels stand last; of fewer than three axes it stays. */
+export function lastType({ shape, kind }: ValueType): ValueType {
+  if (shape.length < 3) return { shape, kind };
+  return { kind, shape: [shape[0]!, ...shape.slice(2), shape[1]!] };
 }

@@ -12,9 +12,11 @@ import { findOperator } from "../operators/registry.ts";
 import type { Program } from "../run/programs.ts";
 import { type Kind, type Shape, sizeOf, tensorValue, type Value, type ValueType } from "../value.ts";
 import { constantOf } from "./constant-of.ts";
-import { storedAs, toFirst, toLast } from "./layout.ts";
+import { lastType, storedAs, toFirst, toLast } from "./layout.ts";
+import { movers } from "./movers.ts";
 import { type GraphParam, passedOn, usedNames } from "./params.ts";
 import { isRecurrent, writtenOut } from "./recurrent.ts";
+import { slotUse } from "./slot-use.ts";
 
 /** An operator at its place. */
 export interface Step {
@@ -86,17 +88,6 @@ interface Slot {
   /** Of a constant that holds the numbers of a tensor, or some of them, in another order: that tensor. */
   readonly origin?: GraphTensor;
 }
-
-/** Operators that only move numbers of their first input, or leave some out. */
-const movers: ReadonlySet<string> = new Set([
-  "Identity",
-  "Reshape",
-  "Slice",
-  "Split",
-  "Squeeze",
-  "Transpose",
-  "Unsqueeze",
-]);
 
 /** Plans a graph. O(nodes), and what the constants cost. @throws ERR_OPERATOR, ERR_GRAPH_NODE */
 export function planGraph(spec: PlanSpec): Plan {
@@ -370,28 +361,13 @@ function plain(operator: Operator): Pick<Step, "operator" | "node" | "opset" | "
   return { operator, node, opset: 1, weights: [] };
 }
 
-function lastType({ shape, kind }: ValueType): ValueType {
-  if (shape.length < 3) return { shape, kind };
-  return { kind, shape: [shape[0]!, ...shape.slice(2), shape[1]!] };
-}
-
 function finish(
   { slots, steps }: Builder,
   at: Pick<Plan, "inputs" | "outputs"> & { activeInputs: readonly string[] },
 ): Plan {
   const active = slots.map(({ param }) => param !== undefined);
   for (const name of at.activeInputs) active[at.inputs.get(name)!] = true;
-  const lastUse = slots.map(() => -1);
-  let size = 0;
-  steps.forEach((step, s) => {
-    for (const input of step.inputs) if (input !== undefined) lastUse[input] = s;
-    const isActive =
-      step.operator.derivative !== "none" && step.inputs.some((slot) => slot !== undefined && active[slot]);
-    step.outputs.forEach((slot, i) => {
-      active[slot] = isActive && step.types[i]!.kind === "real";
-      size += sizeOf(step.types[i]!.shape);
-    });
-  });
+  const { lastUse, size } = slotUse(steps, active, at.outputs.values());
   const constants = new Map<number, Value>();
   const live = new Set<number>();
   const origins = new Map<number, GraphTensor>();
@@ -402,7 +378,6 @@ function finish(
     if (isLive) live.add(i);
     if (param) params.set(i, param);
   });
-  for (const slot of at.outputs.values()) lastUse[slot] = steps.length;
   const flops = steps.reduce((sum, step) => sum + step.flops, 0);
   const types = slots.map(({ type }) => type);
   return {
