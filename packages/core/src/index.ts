@@ -161,6 +161,9 @@ export {
 } from "./kernels/kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ChainGramSpec,
+  ChainTimesSpec,
+  ChainTransposeTimesSpec,
   ConvolutionGradientsSpec,
   ConvolutionShape,
   ConvolveBackSpec,
@@ -173,6 +176,8 @@ export type {
   Kernels,
   MaxWindowsSpec,
   MomentumStepSpec,
+  PanelChain,
+  PanelLayer,
   PanelProductsSpec,
   SparseConvolution,
   SparseConvolveBackSpec,
@@ -187,6 +192,7 @@ export type {
 export { panelWidth } from "./kernels/kernels.ts";
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
+export { checkChain } from "./kernels/reference-chain.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
@@ -313,6 +319,7 @@ export {
   type OutputFactor,
   type OutputFactorCall,
   readsValues,
+  type SoftmaxHessian,
   type Task,
 } from "./task/task.ts";
 export { type TeacherDataset, teacherDataset } from "./task/teacher-dataset.ts";

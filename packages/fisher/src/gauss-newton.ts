@@ -136,6 +136,10 @@ function factorWith(linearization: Linearization, root: OutputFactor, scratch: S
       backwardInto(v, out);
     },
     gramTimes(x, out) {
+      if (root.softmax && linearization.softmaxGram && dtypeOf(out) === dtype) {
+        linearization.softmaxGram(root.softmax, inDtype(x, dtype), out);
+        return;
+      }
       const { t, u, v } = scratch;
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, u);

@@ -15,6 +15,8 @@ import {
   type Mat,
   matrix,
   notFiniteOutput,
+  type PanelChain,
+  panelWidth,
   plainView,
   type RunContext,
   throwIfAborted,
@@ -27,12 +29,14 @@ import type { NetworkSpec } from "../graph/network-spec.ts";
 import { asOutputs } from "../network-tensors.ts";
 import type { Weights } from "../ops/op.ts";
 import { createPool, type Pool } from "../pool.ts";
+import { type ChainedLayer, chainProducts, denseChain } from "./dense-chain.ts";
 import { denseForward } from "./dense-forward.ts";
 import { onColumns, within } from "./on-columns.ts";
 import { namedLinearization, type RowLinearization } from "./row-linearization.ts";
 import {
   type InputPanels,
   inputPanels,
+  rowsToPanels,
   type SparseWeights,
   sparseForward,
   sparseGradients,
@@ -157,7 +161,22 @@ async function linearizeWith(
     const panels = inputPanels(input, pool);
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart, panels } }];
   });
-  return namedLinearization(linearization({ layers, size, logits, kernels, pool }, release), { data, batch });
+  const chained = chainedLayers(layers, pool);
+  const state = { layers, chained, size, logits, kernels, pool, panels: new WeakMap<Float64Array, Vec>() };
+  return namedLinearization(linearization(state, release), { data, batch });
+}
+
+/** The dense layers as a chain, each with what a ReLU behind it was given, or gave to the next one. */
+function chainedLayers(layers: readonly LinearLayer[], pool: Pool): ChainedLayer[] {
+  return layers.flatMap(({ dense }, l): ChainedLayer[] => {
+    if (!dense) return [];
+    const { W, weightStart, panels } = dense;
+    const behind = layers.slice(l + 1);
+    const next = behind.findIndex((layer) => layer.dense);
+    const relu = (next < 0 ? behind : behind.slice(0, next))[0];
+    if (!relu) return [{ W, weightStart, panels }];
+    return [{ W, weightStart, panels, gate: behind[next]?.dense?.panels ?? inputPanels(relu.input, pool) }];
+  });
 }
 
 /** Whether two views have bytes of one buffer in common. */
@@ -181,6 +200,9 @@ function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<
 
 interface Linearized {
   readonly layers: readonly LinearLayer[];
+  readonly chained: readonly ChainedLayer[];
+  /** Rows of outputs in panels, by the vectors that hold them. */
+  readonly panels: WeakMap<Float64Array, Vec>;
   /** p, length of the flat vectors */
   readonly size: number;
   readonly logits: Mat;
@@ -211,11 +233,41 @@ function linearization(state: Linearized, release: () => void): RowLinearization
 
 /** The linearisation whose flat vectors hold the given weights only. */
 function overColumns(state: Linearized, columns: Uint32Array): RowLinearization {
+  const chain = denseChain({ layers: state.chained, columns, examples: state.logits.rows }, state.pool);
+  if (chain) return overChain(state, { chain, columns });
   const { inner, free } = compacted(state, columns);
   const whole = linearization(inner, free);
   return {
     ...whole,
     ...onColumns(whole, columns),
+    columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: within(columns, inside), out }),
+    restricted: (inside) => overColumns(state, within(columns, inside)),
+  };
+}
+
+/** Products of a chain; what else there is of all weights. */
+function overChain(
+  state: Linearized,
+  { chain, columns }: { chain: PanelChain; columns: Uint32Array },
+): RowLinearization {
+  const { logits, pool, panels } = state;
+  const whole = linearization(state, () => {});
+  const { forward, backward, gram } = chainProducts(chain, pool);
+  return {
+    ...whole,
+    ...onColumns(whole, columns),
+    cost: logits.rows * chain.layers.reduce((sum, { pattern }) => sum + pattern.columns.length, 0),
+    forward,
+    backward,
+    softmaxGram(p, x, out) {
+      let own = panels.get(p);
+      if (!own) {
+        own = pool.take(chain.count * logits.cols * panelWidth);
+        rowsToPanels({ ...logits, data: inDtype(p, pool.dtype) }, own, pool.kernels);
+        panels.set(p, own);
+      }
+      gram(own, x, out);
+    },
     columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: within(columns, inside), out }),
     restricted: (inside) => overColumns(state, within(columns, inside)),
   };
@@ -369,6 +421,10 @@ function writeColumns(A: Mat, spec: { layer: LinearLayer; delta: Mat; columns: U
       for (let r = 0; r < A.rows; r++) A.data[r * A.cols + s] = delta.data[r * delta.cols + j - biasStart]!;
     }
   });
+}
+
+function inDtype(p: Float64Array, dtype: Dtype): Vec {
+  return dtype === "f64" ? p : Float32Array.from(p);
 }
 
 /** A copy in a new vector. */
