@@ -30,8 +30,6 @@ const LINES: usize = 52;
 const HEADER: usize = 56;
 
 /** to[row] += sum of values[e] from[column of e] over the entries of a list. */
-// @ts-ignore: decorator
-@inline
 function addTimes<T>(list: usize, end: usize, values: usize, from: usize, to: usize): void {
   for (let shift: usize = 0; shift < WIDTH * sizeof<T>(); shift += STEP) {
     const source = from + shift;
@@ -57,8 +55,6 @@ function addTimes<T>(list: usize, end: usize, values: usize, from: usize, to: us
 }
 
 /** sums[e] += a[row of e] b[column of e], a vector for each entry, over the entries of a list. */
-// @ts-ignore: decorator
-@inline
 function addProducts<T>(list: usize, end: usize, a: usize, b: usize, sums: usize): void {
   for (let shift: usize = 0; shift < WIDTH * sizeof<T>(); shift += STEP) {
     const source = b + shift;
@@ -162,6 +158,61 @@ export function chain<T>(
     if (isBack) {
       const sums = groupSums + (<usize>group * entries << 3);
       for (let e: usize = 0; e < <usize>entries; e++) store<f64>(sums + (e << 3), sumOfLanes<T>(v128.load(own + (e << 4))));
+    }
+  }
+}
+
+/** lines = sqrt(p_c) (e_c - p), column c of a root of diag(p) - p p', for each column of a panel of probabilities. */
+// @ts-ignore: decorator
+@inline
+function rootColumn<T>(p: usize, c: usize, lines: usize, bytes: usize): void {
+  const line = WIDTH * sizeof<T>();
+  const own = c * line;
+  for (let shift: usize = 0; shift < line; shift += 16) {
+    const negative = v128.neg<T>(v128.sqrt<T>(v128.load(p + own + shift)));
+    for (let at = shift; at < bytes; at += line) v128.store(lines + at, v128.mul<T>(negative, v128.load(p + at)));
+    v128.store(lines + own + shift, v128.sub<T>(v128.load(lines + own + shift), negative));
+  }
+}
+
+/** sums += lines^2 */
+// @ts-ignore: decorator
+@inline
+function addSquares<T>(lines: usize, sums: usize, bytes: usize): void {
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const x = v128.load(lines + at);
+    v128.store(sums + at, madd<T>(x, x, v128.load(sums + at)));
+  }
+}
+
+/**
+ * Units are panels. For each layer the sum over the columns of the root of the squares of its deltas, at the addresses of `targets`.
+ * `lines` is the thread's own memory.
+ */
+// @ts-ignore: decorator
+@inline
+export function chainSquares<T>(begin: u32, end: u32, lines: usize, layers: usize, layerCount: u32, probabilities: usize, targets: usize): void {
+  const line = WIDTH * sizeof<T>();
+  const last = layers + <usize>(layerCount - 1) * HEADER;
+  const classes = <usize>load<u32>(last + OUTPUT_LINES);
+  for (let p = <usize>begin; p < <usize>end; p++) {
+    for (let c: usize = 0; c < classes; c++) {
+      rootColumn<T>(probabilities + p * classes * line, c, lines + load<u32>(last + LINES), classes * line);
+      let target = targets + (<usize>layerCount << 2);
+      for (let layer = last; ; layer -= HEADER) {
+        target -= 4;
+        const deltas = lines + load<u32>(layer + LINES);
+        const bytes = <usize>load<u32>(layer + OUTPUT_LINES) * line;
+        const gate = load<u32>(layer + GATE);
+        if (gate) close<T>(deltas, gate + p * bytes, bytes);
+        const sums = load<u32>(target) + p * bytes;
+        if (c == 0) memory.fill(sums, 0, bytes);
+        addSquares<T>(deltas, sums, bytes);
+        if (layer == layers) break;
+        const before = lines + load<u32>(layer - HEADER + LINES);
+        memory.fill(before, 0, load<u32>(layer + INPUT_LINES) * line);
+        addTimes<T>(load<u32>(layer + BACK), load<u32>(layer + BACK_END), load<u32>(layer + BACK_VALUES), deltas, before);
+      }
     }
   }
 }

@@ -162,6 +162,7 @@ export {
 export type {
   AffineColumnsSpec,
   ChainGramSpec,
+  ChainSquaresSpec,
   ChainTimesSpec,
   ChainTransposeTimesSpec,
   ConvolutionGradientsSpec,
@@ -192,7 +193,7 @@ export type {
 export { panelWidth } from "./kernels/kernels.ts";
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
-export { checkChain } from "./kernels/reference-chain.ts";
+export { checkChain, checkSquares } from "./kernels/reference-chain.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";

@@ -31,6 +31,8 @@ export interface ChainProgram {
   readonly places: Uint32Array;
   /** Multiply-adds of a panel there and back. */
   readonly work: number;
+  /** Lines of all outputs of a panel. */
+  readonly lineBytes: number;
 }
 
 /** Columns whose lines of 32 numbers fill a quarter of a first cache of 32 KiB. */
@@ -76,6 +78,7 @@ function makeProgram({ layers }: PanelChain): ChainProgram {
     entries += order.length;
     return l === 0 ? { kept } : { kept, forth: through(weights!), back: through(transposed(weights!)) };
   });
+  const outputs = layers.reduce((sum, { pattern }) => sum + pattern.rows, 0);
   const words = new Uint32Array(begin / 4);
   lay(
     written.map((list) => list.words),
@@ -85,7 +88,14 @@ function makeProgram({ layers }: PanelChain): ChainProgram {
   lay(places, all);
   const weights = zeros(numbers, dtype);
   lay(values, weights);
-  return { words, weights, layers: lists, places: all, work: panelWidth * (2 * entries + numbers) };
+  return {
+    words,
+    weights,
+    layers: lists,
+    places: all,
+    work: panelWidth * (2 * entries + numbers),
+    lineBytes: outputs * lineBytes,
+  };
 }
 
 function lay<A extends Uint32Array | Vec>(parts: readonly A[], target: A): void {

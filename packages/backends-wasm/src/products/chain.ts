@@ -4,9 +4,11 @@
  */
 import {
   type ChainGramSpec,
+  type ChainSquaresSpec,
   type ChainTimesSpec,
   type ChainTransposeTimesSpec,
   checkChain,
+  checkSquares,
   type PanelChain,
   panelWidth,
   referenceKernels,
@@ -47,6 +49,40 @@ export function chainGram(engine: Engine, spec: ChainGramSpec): void {
   if (!runChain(engine, { chain, x, out, outputs })) referenceKernels.chainGram!(spec);
 }
 
+/** out_l = diag(D'B D) for the outputs of every layer */
+export function chainSquares(engine: Engine, spec: ChainSquaresSpec): void {
+  const { chain, probabilities, out } = spec;
+  checkChain("chainSquares", chain, { flat: [], outputs: probabilities });
+  checkSquares(chain, out);
+  if (chain.count === 0 || !runSquares(engine, spec)) referenceKernels.chainSquares!(spec);
+}
+
+/** @returns false, and does nothing, where the memory has no room */
+function runSquares(engine: Engine, { chain, probabilities, out }: ChainSquaresSpec): boolean {
+  const { layers, count } = chain;
+  const program = chainProgram(chain);
+  const { work, lineBytes } = program;
+  const parts = roomFor({ ...programRoom(program), targets: 4 * layers.length, own: engine.threads * lineBytes });
+  const operands: readonly Operand[] = [
+    { vector: probabilities, use: "in" },
+    ...gatesOf(chain),
+    ...out.map((vector): Operand => ({ vector, use: "out" })),
+  ];
+  return withResidents(engine, { operands, workspace: parts.bytes }, (addresses) => {
+    const at = placesIn(parts, addresses.at(-1)!);
+    const gates = addresses.slice(1, 1 + gatesOf(chain).length);
+    writeProgram(engine, program, { chain, inputs: [], gates, words: at.words, weights: at.weights });
+    engine.memory.u32.set(addresses.slice(1 + gates.length, -1), at.targets / 4);
+    engine.run(
+      `chainSquares${program.weights.BYTES_PER_ELEMENT * 8}`,
+      count,
+      (work * count * layers.at(-1)!.pattern.rows) / 16,
+      ...ownMemory(engine, at.own, lineBytes),
+      ...[at.words, layers.length, addresses[0]!, at.targets],
+    );
+  });
+}
+
 /** Forward where there is an `x`, back where there is an `out`; `outputs` are tangents, deltas or, for both ways, probabilities. */
 interface ChainCall {
   readonly chain: PanelChain;
@@ -63,84 +99,104 @@ function runChain(engine: Engine, { chain, x, out, outputs }: ChainCall): boolea
   const { places, weights } = program;
   const size = weights.BYTES_PER_ELEMENT;
   const groups = Math.max(1, Math.min(mostGroups, Math.floor(count / leastPanels)));
-  const lines = layers.reduce((sum, { pattern }) => sum + pattern.rows, 0);
-  const ownBytes = aligned(places.length * vectorBytes + lines * panelWidth * size);
+  const ownBytes = aligned(places.length * vectorBytes + program.lineBytes);
   const parts = roomFor({
+    ...programRoom(program),
     sums: groups * places.length * 8,
-    weights: weights.byteLength,
     values: places.length * size,
-    words: 4 * headerWords * layers.length + program.words.byteLength,
     own: engine.threads * ownBytes,
   });
-  const inside = layers.flatMap(({ inputs, gate }) => (gate ? [inputs, gate] : [inputs]));
-  const operands = [outputs, ...inside.map((vector): Operand => ({ vector, use: "in" }))];
+  const gates = gatesOf(chain);
+  const inputs = layers.map(({ inputs: vector }): Operand => ({ vector, use: "in" }));
+  const operands = [outputs, ...gates, ...inputs];
   return withResidents(engine, { operands, workspace: parts.bytes }, (addresses) => {
-    const [ends, workspace] = [addresses[0]!, addresses.at(-1)!];
-    const at = (part: keyof typeof parts.at): number => workspace + parts.at[part];
-    const view = engine.memory.viewLike(weights);
-    view.set(weights, at("weights") / size);
-    writeProgram(engine, program, { chain, addresses, words: at("words"), weights: at("weights") });
-    if (x) for (let e = 0, to = at("values") / size; e < places.length; e++) view[to + e] = x[places[e]!]!;
-    const sums = out ? at("sums") : 0;
+    const ends = addresses[0]!;
+    const at = placesIn(parts, addresses.at(-1)!);
+    writeProgram(engine, program, {
+      chain,
+      gates: addresses.slice(1, 1 + gates.length),
+      inputs: addresses.slice(1 + gates.length),
+      words: at.words,
+      weights: at.weights,
+    });
+    if (x) gather(x, places, engine.memory.viewLike(weights), at.values / size);
+    const both = x && out;
     engine.run(
       `chain${size * 8}`,
       groups,
       (program.work * count) / 8,
-      ...ownMemory(engine, at("own"), ownBytes),
-      ...[at("words"), layers.length, count, groups, places.length],
-      ...[x ? at("values") : 0, x && out ? 0 : ends, x && out ? ends : 0, sums],
+      ...ownMemory(engine, at.own, ownBytes),
+      ...[at.words, layers.length, count, groups, places.length],
+      ...[x ? at.values : 0, both ? 0 : ends, both ? ends : 0, out ? at.sums : 0],
     );
     if (!out) return;
-    engine.run("addGroups", places.length, places.length * groups, sums, groups, places.length);
-    const { f64 } = engine.memory;
-    for (let e = 0, from = sums / 8; e < places.length; e++) out[places[e]!] = f64[from + e]!;
+    engine.run("addGroups", places.length, (places.length * groups) / 2, at.sums, groups, places.length);
+    scatter(engine.memory.f64, at.sums / 8, places, out);
   });
 }
 
-/** Parts of a workspace, each at a cache line of its own. */
-function roomFor<K extends string>(bytes: Readonly<Record<K, number>>): { at: Record<K, number>; bytes: number } {
-  let end = 0;
-  const at = {} as Record<K, number>;
-  for (const name of Object.keys(bytes) as K[]) {
-    at[name] = end;
-    end += aligned(bytes[name]);
-  }
-  return { at, bytes: end };
+function gather(x: Vec, places: Uint32Array, to: Vec, at: number): void {
+  for (let e = 0; e < places.length; e++) to[at + e] = x[places[e]!]!;
 }
 
-/** The headers of all layers, then the lists; `addresses` are those of the outputs, then each layer's inputs and gate. */
+function scatter(from: Vec, at: number, places: Uint32Array, out: Vec): void {
+  for (let e = 0; e < places.length; e++) out[places[e]!] = from[at + e]!;
+}
+
+function gatesOf({ layers }: PanelChain): Operand[] {
+  return layers.flatMap(({ gate }): Operand[] => (gate ? [{ vector: gate, use: "in" }] : []));
+}
+
+/** Parts of a workspace, each at a cache line of its own. */
+interface Room<K extends string> {
+  readonly starts: Readonly<Record<K, number>>;
+  readonly bytes: number;
+}
+
+function roomFor<K extends string>(bytes: Readonly<Record<K, number>>): Room<K> {
+  let end = 0;
+  const starts = {} as Record<K, number>;
+  for (const name of Object.keys(bytes) as K[]) {
+    starts[name] = end;
+    end += aligned(bytes[name]);
+  }
+  return { starts, bytes: end };
+}
+
+function placesIn<K extends string>({ starts }: Room<K>, workspace: number): Record<K, number> {
+  const at = { ...starts } as Record<K, number>;
+  for (const name of Object.keys(starts) as K[]) at[name] += workspace;
+  return at;
+}
+
+function programRoom({ layers, words, weights }: ChainProgram): { words: number; weights: number } {
+  return { words: 4 * headerWords * layers.length + words.byteLength, weights: weights.byteLength };
+}
+
+/** The headers of all layers, the lists, and the values of the weights. @param at.inputs - their addresses; none where they are not read */
 function writeProgram(
   engine: Engine,
   program: ChainProgram,
-  {
-    chain,
-    addresses,
-    words,
-    weights,
-  }: { chain: PanelChain; addresses: readonly number[]; words: number; weights: number },
+  at: { chain: PanelChain; inputs: readonly number[]; gates: readonly number[]; words: number; weights: number },
 ): void {
   const { u32 } = engine.memory;
+  const { layers } = at.chain;
   const size = program.weights.BYTES_PER_ELEMENT;
-  const lists = words + 4 * headerWords * chain.layers.length;
-  let [header, next] = [words / 4, 1];
-  let lines = 0;
-  for (const [l, { pattern, gate }] of chain.layers.entries()) {
+  const lists = at.words + 4 * headerWords * layers.length;
+  let [header, gate, line] = [at.words / 4, 0, 0];
+  for (const [l, layer] of layers.entries()) {
+    const { rows, cols } = layer.pattern;
     const { kept, forth, back } = program.layers[l]!;
-    u32[header] = addresses[next++]!;
-    u32[header + 1] = pattern.cols;
-    u32[header + 2] = pattern.rows;
-    u32[header + 3] = gate ? addresses[next++]! : 0;
-    u32[header + 4] = lists + kept.begin;
-    u32[header + 5] = lists + kept.end;
-    u32[header + 6] = kept.first;
+    u32.set([at.inputs[l] ?? 0, cols, rows, layer.gate ? at.gates[gate++]! : 0], header);
+    u32.set([lists + kept.begin, lists + kept.end, kept.first], header + 4);
     for (const [i, list] of [forth, back].entries()) {
-      u32[header + 7 + 3 * i] = list ? lists + list.begin : 0;
-      u32[header + 8 + 3 * i] = list ? lists + list.end : 0;
-      u32[header + 9 + 3 * i] = list ? weights + list.first * size : 0;
+      const words = list ? [lists + list.begin, lists + list.end, at.weights + list.first * size] : [0, 0, 0];
+      u32.set(words, header + 7 + 3 * i);
     }
-    u32[header + 13] = lines;
-    lines += pattern.rows * panelWidth * size;
+    u32[header + 13] = line;
+    line += rows * panelWidth * size;
     header += headerWords;
   }
   u32.set(program.words, lists / 4);
+  engine.memory.viewLike(program.weights).set(program.weights, at.weights / size);
 }

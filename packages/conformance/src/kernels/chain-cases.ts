@@ -65,3 +65,11 @@ export const chainGramCases: readonly KernelCase[] = cases(rounded, (chain, outp
   (kernels.chainGram ?? referenceKernels.chainGram!)({ chain, x: make.whole(chain.size, 2), probabilities, out });
   return [out];
 });
+
+/** Cases of chainSquares; a backend without it agrees. */
+export const chainSquaresCases: readonly KernelCase[] = cases(rounded, (chain, outputs) => (kernels, make) => {
+  const out = chain.layers.map(({ pattern }) => make.output(chain.count * pattern.rows * panelWidth));
+  const probabilities = make.given(Array.from(make.real(outputs), Math.abs));
+  (kernels.chainSquares ?? referenceKernels.chainSquares!)({ chain, probabilities, out });
+  return out;
+});

@@ -134,6 +134,8 @@ export interface Linearization {
   backward(u: FloatTensors, out: Vec): void;
   /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u, shaped like the outputs, is overwritten */
   sumOfSquares(us: Iterable<FloatTensors>, out: Vec): void;
+  /** out [p] = the diagonal of J'B J. Present where that takes less than the squares for the columns of a root of B. */
+  softmaxSquares?(hessian: SoftmaxHessian, out: Vec): void;
   /** out [p] = J'B J x. Present where that takes less than a product with J and one with J'. */
   softmaxGram?(hessian: SoftmaxHessian, x: Vec, out: Vec): void;
   /**

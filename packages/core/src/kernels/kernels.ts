@@ -273,6 +273,16 @@ export interface ChainGramSpec {
   readonly out: Vec;
 }
 
+/** What curvature the cross-entropy has along the outputs of every layer: the diagonals of D'B D, D = dlogits/doutputs and B as for {@link ChainGramSpec}. */
+export interface ChainSquaresSpec {
+  /** Its inputs and entries are not read. */
+  readonly chain: PanelChain;
+  /** [count, outputs, 32], >= 0 */
+  readonly probabilities: Vec;
+  /** For each layer [count, its outputs, 32], overwritten; behind a gate that is closed 0. */
+  readonly out: readonly Vec[];
+}
+
 /**
  * A convolution over few of its weights, of images in panels: `shape.batch` counts panels, and an image holds 32 examples, side by side for
  * each number: [panels, height, width, channels, 32].
@@ -400,10 +410,11 @@ export interface Kernels {
   sparseTimes?(spec: SparseTimesSpec): void;
   panelProducts?(spec: PanelProductsSpec): void;
 
-  /** Products of a chain of dense layers over few weights, all of a panel before the next; a backend that has none leaves all three out, and layers are taken one after the other. */
+  /** Products of a chain of dense layers over few weights, all of a panel before the next; a backend that has none leaves all four out, and layers are taken one after the other. */
   chainTimes?(spec: ChainTimesSpec): void;
   chainTransposeTimes?(spec: ChainTransposeTimesSpec): void;
   chainGram?(spec: ChainGramSpec): void;
+  chainSquares?(spec: ChainSquaresSpec): void;
 
   /** Convolutions over few weights; a backend that has none leaves all three out, and masked layers train through the dense ones. */
   sparseConvolve?(spec: SparseConvolveSpec): void;

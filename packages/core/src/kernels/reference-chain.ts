@@ -2,6 +2,7 @@
 import { dtypeOf, type Vec, zeros } from "../problem/matrix.ts";
 import {
   type ChainGramSpec,
+  type ChainSquaresSpec,
   type ChainTimesSpec,
   type ChainTransposeTimesSpec,
   type PanelChain,
@@ -78,6 +79,43 @@ export function chainGram({ chain, x, probabilities: p, out }: ChainGramSpec): v
     }
   }
   chainTransposeTimes({ chain, u: t, out });
+}
+
+/** out_l = diag(D'B D) with B = R R': the sum over the columns of R of the squares of the deltas that they give. */
+export function chainSquares({ chain, probabilities: p, out }: ChainSquaresSpec): void {
+  checkChain("chainSquares", chain, { flat: [], outputs: p });
+  checkSquares(chain, out);
+  const { count, layers } = chain;
+  const { rows: classes } = layers.at(-1)!.pattern;
+  for (const sums of out) sums.fill(0);
+  for (let c = 0; c < classes; c++) {
+    let delta = rootColumn(p, { c, classes });
+    for (const [l, layer] of [...layers.entries()].reverse()) {
+      close(layer, delta);
+      delta.forEach((value: number, i: number) => {
+        out[l]![i]! += value * value;
+      });
+      if (l === 0) break;
+      const previous = zeros(count * layer.pattern.cols * panelWidth, dtypeOf(p));
+      addThrough(layer, count, { from: delta, to: previous, back: true });
+      delta = previous;
+    }
+  }
+}
+
+/** @throws RangeError unless there is a vector for the outputs of every layer */
+export function checkSquares({ count, layers }: PanelChain, out: readonly Vec[]): void {
+  const fits = layers.every(({ pattern }, l) => out[l]?.length === count * pattern.rows * panelWidth);
+  if (!fits || out.length !== layers.length) throw new RangeError("chainSquares: operands do not fit");
+}
+
+/** sqrt(p_c) (e_c - p) of every example in panels. */
+function rootColumn(p: Vec, { c, classes }: { c: number; classes: number }): Vec {
+  return p.map((value: number, i: number) => {
+    const [line, lane] = [Math.floor(i / panelWidth), i % panelWidth];
+    const root = Math.sqrt(p[(line - (line % classes) + c) * panelWidth + lane]!);
+    return root * ((line % classes === c ? 1 : 0) - value);
+  }) as Vec;
 }
 
 function valuesOf({ pattern, start }: PanelLayer, flat: Vec): Vec {

@@ -32,7 +32,7 @@ import type {
   Kernels,
   TriangularSolveSpec,
 } from "./kernels.ts";
-import { chainGram, chainTimes, chainTransposeTimes } from "./reference-chain.ts";
+import { chainGram, chainSquares, chainTimes, chainTransposeTimes } from "./reference-chain.ts";
 import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
 import { momentumStep } from "./reference-momentum.ts";
 import { panelProducts, sparseTimes } from "./reference-sparse.ts";
@@ -84,6 +84,7 @@ export const referenceKernels: Kernels = {
   chainTimes,
   chainTransposeTimes,
   chainGram,
+  chainSquares,
   largest,
   relu,
   reluBackward,

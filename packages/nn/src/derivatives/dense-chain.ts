@@ -2,14 +2,7 @@
  * A linearised chain of dense layers over few of its weights as core's `PanelChain`: products take all of a panel of 32 examples through all layers,
  * there and back, before the next panel, so that inputs are read from memory once and everything between stays in the first cache.
  */
-import {
-  type Mat,
-  type PanelChain,
-  type PanelLayer,
-  panelWidth,
-  type SparsePattern,
-  type Vec,
-} from "@secateur/core";
+import { type Mat, type PanelChain, type PanelLayer, panelWidth, type SparsePattern, type Vec } from "@secateur/core";
 import type { Pool } from "../pool.ts";
 import { type InputPanels, keptPattern, panelsToRows, rowsToPanels } from "./sparse-weights.ts";
 
@@ -33,20 +26,18 @@ export function denseChain(
   { kernels }: Pool,
 ): PanelChain | undefined {
   if (!kernels.chainTimes || !kernels.chainTransposeTimes || !kernels.chainGram) return undefined;
-  let [entries, work, denseWork, widest, lines] = [0, 0, 0, 0, 0];
+  let [entries, work, denseWork] = [0, 0, 0];
   const kept = layers.map(({ W, weightStart }, l): { pattern: SparsePattern; start: number } => {
     const size = { rows: W.rows, cols: W.cols };
     const own = keptPattern({ ...size, start: weightStart, columns });
     entries += own.pattern.columns.length;
     denseWork += W.rows * (own.looked + (l > 0 ? W.cols : 0));
     work += own.pattern.columns.length + (l > 0 ? W.data.length : 0);
-    widest = Math.max(widest, W.cols);
-    lines += W.rows;
     return own;
   });
   if (entries !== columns.length || !(work <= mostWork * denseWork) || examples * denseWork < leastWork)
     return undefined;
-  if (lines > mostLines) return undefined;
+  if (!fitsCache(layers)) return undefined;
   return {
     count: Math.ceil(examples / panelWidth),
     size: columns.length,
@@ -59,6 +50,26 @@ export function denseChain(
       }),
     ),
   };
+}
+
+/** The chain over no weights at all, whose layers' inputs nothing reads. */
+export function emptyChain({ layers, examples }: { layers: readonly ChainedLayer[]; examples: number }): PanelChain {
+  return {
+    count: Math.ceil(examples / panelWidth),
+    size: 0,
+    layers: layers.map(({ W: weights, panels, gate }) => ({
+      inputs: panels.data(),
+      pattern: keptPattern({ rows: weights.rows, cols: weights.cols, start: -1, columns: new Uint32Array(0) }).pattern,
+      start: 0,
+      weights,
+      ...(gate && { gate: gate.data() }),
+    })),
+  };
+}
+
+/** Whether what a panel leaves behind at every layer fits a cache of a processor's own. */
+export function fitsCache(layers: readonly ChainedLayer[]): boolean {
+  return layers.reduce((lines, { W }) => lines + W.rows, 0) <= mostLines;
 }
 
 /** Above this share of the multiply-adds of products over all used columns those are faster. */

@@ -19,6 +19,7 @@ export interface RowLinearization extends Pick<Linearization, "dim" | "cost" | "
   sumOfSquares(us: Iterable<Mat>, out: Vec): void;
   /** @param p - [examples, outputs] */
   softmaxGram?(p: Float64Array, x: Vec, out: Vec): void;
+  softmaxSquares?(p: Float64Array, out: Vec): void;
   columnGram?(us: Iterable<Mat>, columns: Uint32Array, out: Mat): void;
   restricted(columns: Uint32Array): RowLinearization;
 }
@@ -38,6 +39,9 @@ export function namedLinearization(
     forward: (x, out) => inner.forward(x, rowsOfOutputs(out)),
     backward: (u, out) => inner.backward(rowsOfOutputs(u), out),
     sumOfSquares: (us, out) => inner.sumOfSquares(allRows(us), out),
+    ...(inner.softmaxSquares && {
+      softmaxSquares: ({ probabilities }, out) => inner.softmaxSquares!(probabilities, out),
+    }),
     ...(inner.softmaxGram && {
       softmaxGram: ({ probabilities }, x, out) => inner.softmaxGram!(probabilities, x, out),
     }),
