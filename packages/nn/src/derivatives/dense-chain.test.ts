@@ -81,7 +81,10 @@ describe.each(Object.entries(chains))("a chain of dense layers %s, over few of i
   const spec = { name: "chain", inputShape: [features], classes, layers } as unknown as NetworkSpec;
   const params = ["c.weight", "a.weight"];
   const linearize = (kernels: Kernels, dtype: "f32" | "f64") =>
-    createNetwork(spec, { seed: 1, dtype }).linearize({ params, data: dataOf(dtype), examples }, createRunContext({ kernels }));
+    createNetwork(spec, { seed: 1, dtype }).linearize(
+      { params, data: dataOf(dtype), examples },
+      createRunContext({ kernels }),
+    );
 
   test("has the products of the whole Jacobian at those weights, one layer not asked for", async () => {
     const J = await linearize(referenceKernels, "f64");
