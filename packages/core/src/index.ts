@@ -153,6 +153,7 @@ export {
   checkScaleRows,
   checkTransposeBlocks,
   checkTriangularSolve,
+  checkWindowGram,
   checkWindows,
   type GemmShape,
   type GramShape,
@@ -181,6 +182,7 @@ export type {
   SparsePattern,
   SparseTimesSpec,
   TriangularSolveSpec,
+  WindowGramSpec,
   WindowShape,
   WindowsSpec,
 } from "./kernels/kernels.ts";
@@ -190,6 +192,7 @@ export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
+export { gramOfWindows } from "./kernels/window-gram.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
 export { contentFault } from "./plugin/content-fault.ts";

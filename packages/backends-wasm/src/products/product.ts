@@ -148,6 +148,9 @@ function stagedBytes(engine: Engine): number {
   return Math.min(engine.slabs.a.bytes, 512 * 1024 * (engine.threads + 1));
 }
 
+/** Units a thread at least: threads take two at a time, and the last of them should be small. */
+const UNITS_PER_THREAD = 8;
+
 /** Out's block to cut into units. */
 export interface UnitRequest {
   readonly rows: number;
@@ -160,7 +163,7 @@ export interface UnitRequest {
 export function unitSize({ rows, cols, size, threads }: UnitRequest): { rows: number; cols: number } {
   const widest = CACHED_COLUMNS_BYTES / size;
   if (threads === 1) return { rows: ROW_BLOCK, cols: widest };
-  const wanted = threads * 4;
+  const wanted = threads * UNITS_PER_THREAD;
   const unitRows = Math.min(ROW_BLOCK, ceilTo(rows / wanted, TILE_ROWS));
   const bands = Math.ceil(rows / unitRows);
   const step = 32 / size;
