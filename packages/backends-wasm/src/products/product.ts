@@ -148,6 +148,9 @@ function stagedBytes(engine: Engine): number {
   return Math.min(engine.slabs.a.bytes, 512 * 1024 * (engine.threads + 1));
 }
 
+/** Units a thread at least: threads take two at a time, and the last of them should be small. */
+const UNITS_PER_THREAD = 8;
+
 /** Out's block to cut into units. */
 export interface UnitRequest {
   readonly rows: number;
@@ -162,7 +165,7 @@ export interface UnitRequest {
 export function unitSize({ rows, cols, size, threads, isTransposed }: UnitRequest): { rows: number; cols: number } {
   const widest = CACHED_COLUMNS_BYTES / size;
   if (threads === 1) return { rows: ROW_BLOCK, cols: widest };
-  const wanted = threads * 4;
+  const wanted = threads * UNITS_PER_THREAD;
   const step = 32 / size;
   if (rows <= ROW_BLOCK && cols >= wanted * step && !isTransposed) {
     return { rows: ROW_BLOCK, cols: Math.min(widest, ceilTo(cols / wanted, step)) };
