@@ -26,9 +26,12 @@ export function gemmUnits<T>(
   m: u32, n: u32, k: u32, kc: u32, rowsPerUnit: u32, colsPerUnit: u32, diagonal: i32, alpha: T, beta: T,
 ): void {
   const unitsAcross = (n + colsPerUnit - 1) / colsPerUnit;
+  const last = (m + rowsPerUnit - 1) / rowsPerUnit * unitsAcross - 1;
   for (let unit = begin; unit < end; unit++) {
-    const i = unit / unitsAcross * rowsPerUnit;
-    const j = unit % unitsAcross * colsPerUnit;
+    // Of a triangle the longest rows first, so that threads end together.
+    const place = diagonal == 1 << 30 ? unit : last - unit;
+    const i = place / unitsAcross * rowsPerUnit;
+    const j = place % unitsAcross * colsPerUnit;
     const iEnd = min(i + rowsPerUnit, m);
     const jEnd = min(j + colsPerUnit, n);
     if (<i32>j > <i32>(iEnd - 1) + diagonal) continue;

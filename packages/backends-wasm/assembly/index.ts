@@ -15,6 +15,7 @@ import { softmaxRows as softmaxRowsOf } from "./softmax";
 import { panelProducts as panelProductsOf, sparseTimes as sparseTimesOf } from "./sparse";
 import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
 import { addSegments as addSegmentsOf, transformWeights as transformWeightsOf, winogradGradients as winogradGradientsOf, winogradTiles as winogradTilesOf } from "./winograd";
+import { windowBlocks as windowBlocksOf, windowCorrelations as windowCorrelationsOf } from "./window-gram";
 import { windowProducts as windowProductsOf } from "./window-products";
 import { gatherWindows as gatherWindowsOf, scatterWindows as scatterWindowsOf, transposeBlocks as transposeBlocksOf } from "./windows";
 
@@ -230,6 +231,18 @@ export function windowProducts32(begin: u32, end: u32, scratch: usize, firstScra
 }
 export function windowProducts64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, rows: u32, rowsPerUnit: u32, kc: u32, isImage: bool, mode: u32): void {
   windowProductsOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, scale, bias, out, height, width, channels, outputs, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, rows, rowsPerUnit, kc, isImage, mode);
+}
+export function windowCorrelations32(begin: u32, end: u32, scratch: usize, images: usize, displacements: usize, displacementCount: u32, rectangles: usize, rectangleCount: u32, height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize): void {
+  windowCorrelationsOf<f32>(begin, end, images, displacements, displacementCount, rectangles, rectangleCount, height, width, channels, count, batch, chunkImages, partials, partialBytes);
+}
+export function windowBlocks32(begin: u32, end: u32, scratch: usize, squares: usize, pairs: usize, parts: usize, count: u32, taps: u32, out: usize, isSum: bool): void {
+  windowBlocksOf<f32>(begin, end, squares, pairs, parts, count, taps, out, isSum);
+}
+export function windowCorrelations64(begin: u32, end: u32, scratch: usize, images: usize, displacements: usize, displacementCount: u32, rectangles: usize, rectangleCount: u32, height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize): void {
+  windowCorrelationsOf<f64>(begin, end, images, displacements, displacementCount, rectangles, rectangleCount, height, width, channels, count, batch, chunkImages, partials, partialBytes);
+}
+export function windowBlocks64(begin: u32, end: u32, scratch: usize, squares: usize, pairs: usize, parts: usize, count: u32, taps: u32, out: usize, isSum: bool): void {
+  windowBlocksOf<f64>(begin, end, squares, pairs, parts, count, taps, out, isSum);
 }
 export function transformWeights32(begin: u32, end: u32, scratch: usize, w: usize, outputs: u32, channels: u32, isBack: bool, packed: usize): void {
   transformWeightsOf<f32>(begin, end, scratch, w, outputs, channels, isBack, packed);

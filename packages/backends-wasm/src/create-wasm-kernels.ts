@@ -3,6 +3,7 @@ import type { Kernels } from "@secateur/core";
 import { compileBuild, type WasmBuild } from "./builds.ts";
 import { convolutionGradients, convolve, convolveBack } from "./convolution/convolution.ts";
 import { sparseConvolve, sparseConvolveBack, sparseGradients } from "./convolution/sparse.ts";
+import { windowGram } from "./convolution/window-gram.ts";
 import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./convolution/windows.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { badOption, kernelsClosed } from "./errors.ts";
@@ -104,6 +105,7 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     convolveBack: (spec) => convolveBack(open(), spec),
     convolutionGradients: (spec) => convolutionGradients(open(), spec),
     maxWindows: (spec) => maxWindows(open(), spec),
+    windowGram: (spec) => windowGram(open(), spec),
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
     sparseTimes: (spec) => sparseTimes(open(), spec),
     panelProducts: (spec) => panelProducts(open(), spec),

@@ -153,6 +153,7 @@ export {
   checkScaleRows,
   checkTransposeBlocks,
   checkTriangularSolve,
+  checkWindowGram,
   checkWindows,
   type GemmShape,
   type GramShape,
@@ -187,6 +188,7 @@ export type {
   SparsePattern,
   SparseTimesSpec,
   TriangularSolveSpec,
+  WindowGramSpec,
   WindowShape,
   WindowsSpec,
 } from "./kernels/kernels.ts";
@@ -197,6 +199,7 @@ export { checkChain, checkSquares } from "./kernels/reference-chain.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
+export { gramOfWindows } from "./kernels/window-gram.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
 export { contentFault } from "./plugin/content-fault.ts";

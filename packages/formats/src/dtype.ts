@@ -85,7 +85,8 @@ export function putElements(data: ArrayOfDtype[TensorDtype], out: Uint8Array, by
   }
 }
 
-const HOST_IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+/** Whether this machine's order is little-endian. */
+export const HOST_IS_LITTLE_ENDIAN: boolean = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Reverses the bytes of every element in place. */
 function reverseEach(bytes: Uint8Array, width: number): void {

@@ -27,6 +27,7 @@ export { decodeNpy } from "./npy/decode-npy.ts";
 export { encodeNpy, encodeNpyHeader } from "./npy/encode-npy.ts";
 export type { NpyHeader } from "./npy/npy-header.ts";
 export { readNpyHeader } from "./npy/read-npy-header.ts";
+export { readNpyInto } from "./npy/read-npy-into.ts";
 export { readNpzNumbers } from "./npy/read-npz.ts";
 export { decodeOnnx } from "./onnx/decode-onnx.ts";
 export { encodeOnnx, type NewOnnxModel } from "./onnx/encode-onnx.ts";

@@ -60,7 +60,9 @@ interface Digit {
 function countKeys(engine: Engine, scores: Vec, { shift, bits, prefix }: Digit): Uint32Array {
   const { memory } = engine;
   const size = scores.BYTES_PER_ELEMENT;
-  const words = engine.scratch.map((address) => address / 4);
+  // One unit is counted by the calling thread, whose histograms come first.
+  const counting = scores.length <= UNIT ? engine.scratch.slice(0, 1) : engine.scratch;
+  const words = counting.map((address) => address / 4);
   for (const word of words) memory.u32.fill(0, word, word + HISTOGRAMS * BUCKETS);
   const prefixWords = size === 4 ? [Number(prefix)] : [Number(prefix >> 32n), Number(prefix & 0xffffffffn)];
   for (const [from, to] of stretches(engine, scores)) {

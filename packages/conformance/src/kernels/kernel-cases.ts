@@ -53,6 +53,15 @@ const windows: readonly WindowShape[] = [
   { ...image, channelRange: [1, 4] },
   { ...image, batch: 0 },
 ];
+/** Of stride and dilation 1, which a backend may sum up by displacements. */
+const shifted: readonly WindowShape[] = [
+  { ...image, batch: 5, channels: 8 },
+  { ...image, channels: 12, channelRange: [4, 12] },
+  { ...image, channels: 16, kernel: [5, 4], padding: 0 },
+  { ...image, channels: 4, kernel: [2, 3], padding: 2 },
+  { ...image, channels: 4, height: 2, width: 1 },
+  { ...image, channels: 20, height: 33, width: 34, batch: 3 },
+];
 
 const gemms = triples.flatMap(([m, k, n]) =>
   bools.flatMap((transposeA) =>
@@ -282,6 +291,25 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
         return [out, taken];
       }),
     ),
+  windowGram: [...windows, ...shifted].flatMap((shape) =>
+    ([0, 1] as const).map((beta) =>
+      exact(`${JSON.stringify(shape)}, beta ${beta}`, (kernels, make) => {
+        const { cols } = windowsShape(shape);
+        const [out, sums] = [make.outputMatrix(cols, cols), make.output(cols)];
+        if (beta === 1) {
+          out.data.fill(3);
+          sums.fill(5);
+        }
+        // Whole numbers up to 4 keep sums of some thousand products exact in f32.
+        const spec = { shape, images: make.whole(imageSize(shape), 4), beta };
+        const run = kernels.windowGram ?? referenceKernels.windowGram!;
+        run({ ...spec, out, sums });
+        const alone = make.outputMatrix(cols, cols, 3);
+        run({ ...spec, out: alone });
+        return [out.data, sums, alone.data];
+      }),
+    ),
+  ),
   convolve: convolveCases,
   convolveBack: convolveBackCases,
   convolutionGradients: convolutionGradientsCases,

@@ -181,6 +181,11 @@ function ensureRefusals(kernels: Kernels): void {
       "windows of another shape",
       () => kernels.gatherWindows({ shape, images: v(9), windows: m(4, 5) }),
     ],
+    [
+      "windowGram",
+      "an out of another shape",
+      () => (kernels.windowGram ?? referenceKernels.windowGram!)({ shape, images: v(9), out: m(4, 5) }),
+    ],
     ["scatterWindows", "images too small", () => kernels.scatterWindows({ shape, images: v(8), windows: m(4, 4) })],
     ["convolve", "weights too few", () => kernels.convolve({ shape: conv, images: v(9), weights: v(3), out: v(4) })],
     [

@@ -16,6 +16,7 @@ import type {
   GramSpec,
   MaxWindowsSpec,
   TriangularSolveSpec,
+  WindowGramSpec,
   WindowShape,
   WindowsSpec,
 } from "./kernels.ts";
@@ -188,9 +189,8 @@ export function windowsShape(shape: WindowShape): WindowsShape {
   return { outHeight, outWidth, rows: batch * outHeight * outWidth, cols: kernel[0] * kernel[1] * (to - from) };
 }
 
-/** @throws RangeError unless images and windows have the sizes of the shape */
-export function checkWindows(kernel: string, { shape, images, windows }: WindowsSpec): WindowsShape {
-  const sizes = windowsShape(shape);
+/** The sizes of windows of images. @throws RangeError unless there can be such windows of these images */
+function checkImages(kernel: string, shape: WindowShape, images: Vec): WindowsShape {
   const { stride, padding, dilation, channelRange: [from, to] = [0, shape.channels] } = shape;
   if (!(stride >= 1 && dilation >= 1 && padding >= 0 && from >= 0 && from <= to && to <= shape.channels)) {
     throw new RangeError(
@@ -198,6 +198,28 @@ export function checkWindows(kernel: string, { shape, images, windows }: Windows
     );
   }
   checkVector(kernel, "images", images, shape.batch * shape.height * shape.width * shape.channels);
+  return windowsShape(shape);
+}
+
+/** @throws RangeError unless the operands of windowGram fit */
+export function checkWindowGram({ shape, images, out, sums }: WindowGramSpec): WindowsShape {
+  const sizes = checkImages("windowGram", shape, images);
+  if (out.rows !== sizes.cols || out.cols !== sizes.cols) {
+    throw new RangeError(`windowGram: out must be ${sizes.cols} x ${sizes.cols}; got ${out.rows} x ${out.cols}`);
+  }
+  checkMatrices("windowGram", { out });
+  for (const [name, result] of Object.entries({ out: out.data, sums })) {
+    if (result === undefined) continue;
+    if (name === "sums") checkVector("windowGram", name, result, sizes.cols);
+    checkSameDtype("windowGram", images, result);
+    checkApart("windowGram", images, result);
+  }
+  return sizes;
+}
+
+/** @throws RangeError unless images and windows have the sizes of the shape */
+export function checkWindows(kernel: string, { shape, images, windows }: WindowsSpec): WindowsShape {
+  const sizes = checkImages(kernel, shape, images);
   checkMatrices(kernel, { windows });
   if (windows.rows !== sizes.rows || windows.cols !== sizes.cols) {
     throw new RangeError(

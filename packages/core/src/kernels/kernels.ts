@@ -116,6 +116,19 @@ export interface WindowsSpec {
   readonly windows: Mat;
 }
 
+/** Sums over all windows w of images: out = sum of w w' + beta out, sums = sum of w + beta sums. */
+export interface WindowGramSpec {
+  readonly shape: WindowShape;
+  /** [batch * height * width * channels] */
+  readonly images: Vec;
+  /** [cols, cols] of `windowsShape`, in the order of the columns of {@link WindowsSpec}; exactly symmetric */
+  readonly out: Mat;
+  /** [cols] */
+  readonly sums?: Vec;
+  /** Default 0: overwritten. With 1 `out` must be symmetric. */
+  readonly beta?: 0 | 1;
+}
+
 /** The largest entry of every window, channel by channel. */
 export interface MaxWindowsSpec {
   /** All channels take part. */
@@ -399,6 +412,8 @@ export interface Kernels {
   /** The adjoint (col2im): every image entry becomes the sum of the window entries it was copied to. Channels out of range keep what they held. */
   scatterWindows(spec: WindowsSpec): void;
   maxWindows(spec: MaxWindowsSpec): void;
+  /** Second moments of windows. A backend that leaves it out has them by `gramOfWindows`, from windows that are written. */
+  windowGram?(spec: WindowGramSpec): void;
   /** A convolution of images. f32 results may carry the rounding of fast algorithms: some 1e-6 of the largest sum of products' magnitudes. */
   convolve(spec: ConvolveSpec): void;
   convolveBack(spec: ConvolveBackSpec): void;

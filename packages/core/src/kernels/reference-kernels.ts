@@ -38,6 +38,7 @@ import { momentumStep } from "./reference-momentum.ts";
 import { panelProducts, sparseTimes } from "./reference-sparse.ts";
 import { sparseConvolve, sparseConvolveBack, sparseGradients } from "./reference-sparse-convolution.ts";
 import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
+import { gramOfWindows } from "./window-gram.ts";
 
 /**
  * Single-threaded kernels in plain TypeScript; f64 accumulation throughout. Time is that of textbook loops (about
@@ -71,6 +72,7 @@ export const referenceKernels: Kernels = {
   gatherWindows,
   scatterWindows,
   maxWindows,
+  windowGram: (spec) => gramOfWindows(spec, referenceKernels),
   convolve,
   convolveBack,
   convolutionGradients,

@@ -46,6 +46,7 @@ export async function residentView(view: FactorView, kernels: Kernels): Promise<
     release,
     columns: (support, out) => kernels.gatherColumns(G, support, out),
     columnNormsSquared() {
+      if (!norms && ready) norms = view.columnNormsSquared();
       if (!norms) {
         norms = new Float64Array(dim);
         kernels.columnDots(G, G, norms);

@@ -9,6 +9,7 @@ import { rowTiles } from "./row-tiles.ts";
  * @param rows - [n, size] f32 or f64
  */
 export function denseBlock(rows: Mat, kernels: Kernels): RowBlock {
+  let norms: Float64Array | undefined;
   return {
     size: rows.cols,
     productCost: rows.data.length,
@@ -40,11 +41,11 @@ export function denseBlock(rows: Mat, kernels: Kernels): RowBlock {
       }
     },
     columnNormsSquared(out) {
-      out.fill(0);
-      for (let i = 0; i < rows.rows; i++) {
-        const row = i * rows.cols;
-        for (let j = 0; j < rows.cols; j++) out[j] = out[j]! + rows.data[row + j]! ** 2;
+      if (!norms) {
+        norms = new Float64Array(rows.cols);
+        kernels.columnDots(rows, rows, norms);
       }
+      out.set(norms);
     },
   };
 }

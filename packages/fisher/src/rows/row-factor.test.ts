@@ -205,6 +205,17 @@ describe("denseFactor", () => {
     expect(() => denseFactor({ rows: bad, kernels })).toThrow(expect.objectContaining({ code: "ERR_NOT_FINITE" }));
   });
 
+  test("rows in kernel memory are checked by their norms, and by their numbers where squares overflow", () => {
+    const resident = { ...kernels, holds: () => true };
+    const named = { where: "G.npy", remedy: "leave such rows out" };
+    for (const bad of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+      const rows = matrix(3, 2, Float32Array.of(1, 2, 3, 4, bad, 6));
+      expect(() => denseFactor({ rows, kernels: resident, named })).toThrow(/G\.npy.*leave such rows out/);
+    }
+    const large = matrix(1, 2, Float64Array.of(1e200, 1));
+    expect(denseFactor({ rows: large, kernels: resident }).columnNormsSquared()[1]).toBe(1);
+  });
+
   test.each([{ damping: -1 }, { damping: Number.NaN }, { scale: -0.5 }, { scale: Number.POSITIVE_INFINITY }])(
     "refuses %j",
     (wrong) => {

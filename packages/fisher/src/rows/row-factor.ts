@@ -95,6 +95,7 @@ export function rowFactor(spec: RowFactorSpec): StoredFactor {
  * @param spec.rows - [n, p], or several matrices [n, p_b] side by side where one would be too large; n >= 1, finite
  * @param spec.scale - default 1 / n
  * @param spec.damping - default 0
+ * @param spec.named - what a message about numbers that are not finite calls the rows, and what it says to do
  * @throws ERR_SHAPE, ERR_NOT_FINITE
  * @example
  * const view = denseFactor({ rows: matrix(2, 3, Float32Array.of(1, 0, 2, 0, 1, 1)), damping: 1e-4, kernels: referenceKernels });
@@ -104,7 +105,12 @@ export function denseFactor(spec: {
   scale?: number;
   damping?: number;
   kernels: Kernels;
+  named?: { readonly where: string; readonly remedy: string };
 }): StoredFactor {
+  const { where, remedy } = spec.named ?? {
+    where: "gradient rows",
+    remedy: "drop the examples whose loss is not finite",
+  };
   const tiles = "data" in spec.rows ? [spec.rows] : spec.rows;
   const [first] = tiles;
   if (!first || first.rows === 0) throw badRows("there are none; give at least one");
@@ -114,16 +120,27 @@ export function denseFactor(spec: {
     if (tile.rows !== first.rows || dtypeOf(tile.data) !== dtypeOf(first.data)) {
       throw badRows(`blocks of ${first.rows} and ${tile.rows} rows or of different dtypes; all must agree`);
     }
-    assertFinite("gradient rows", tile.data, "drop the examples whose loss is not finite");
   }
+  const blocks = tiles.map((tile) => denseBlock(tile, spec.kernels));
+  blocks.forEach((block, b) => {
+    if (!hasFiniteNorms(block, tiles[b]!, spec.kernels)) assertFinite(where, tiles[b]!.data, remedy);
+  });
   const view = rowFactor({
-    blocks: tiles.map((tile) => denseBlock(tile, spec.kernels)),
+    blocks,
     rows: first.rows,
     dtype: dtypeOf(first.data),
     ...(spec.scale === undefined ? {} : { scale: spec.scale }),
     ...(spec.damping === undefined ? {} : { damping: spec.damping }),
   });
   return tiles.length === 1 ? { ...view, stored: first } : view;
+}
+
+/** Whether all rows are finite, seen from norms that are wanted anyway where kernels make them in one quick pass. A square may overflow: false says nothing. */
+function hasFiniteNorms(block: RowBlock, { data }: Mat, kernels: Kernels): boolean {
+  if (kernels.holds?.(data) !== true) return false;
+  const norms = new Float64Array(block.size);
+  block.columnNormsSquared(norms);
+  return norms.every(Number.isFinite);
 }
 
 /** Runs a product in f64 when rows are f64 and the vectors are not; else in the vectors' own dtype. */

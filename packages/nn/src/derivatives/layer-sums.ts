@@ -1,5 +1,13 @@
 /** The sums behind one layer's second moments, taken in the network's dtype while batches pass; see layer-moments.ts. */
-import { type LayerMoments, type Mat, matrix, momentExamples, type Vec, windowsShape } from "@secateur/core";
+import {
+  gramOfWindows,
+  type LayerMoments,
+  type Mat,
+  matrix,
+  momentExamples,
+  type Vec,
+  type WindowShape,
+} from "@secateur/core";
 import type { Node } from "../graph/graph.ts";
 import type { Conv2dSpec, DenseSpec } from "../graph/layer-spec.ts";
 import { reshaped, rowsOf, take, type Weights } from "../ops/op.ts";
@@ -21,9 +29,6 @@ export interface LayerSums {
   moments(of: { param: string; weights: Weights; centred: boolean }): readonly LayerMoments[];
 }
 
-/** Numbers of windows written at a time. */
-const chunkNumbers = 256 * 1024;
-
 /** Empty sums. @param spec.examples - how many there will be */
 export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Pool }): LayerSums {
   const { layer, pool } = spec;
@@ -36,7 +41,6 @@ export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Po
     B: zeroed(take(pool, outputs, outputs)),
     total: zeroed(take(pool, 1, size)).data,
   }));
-  const columns = pool.take(size);
   let [seen, seenInputs] = [0, 0];
   return {
     layer,
@@ -47,11 +51,7 @@ export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Po
       seenInputs += count;
       sums.forEach(({ A, B, total }, group) => {
         kernels.gram({ a: ofGroup(slopes, group, shape, pool), transpose: true, out: B, beta: 1 });
-        eachWindows({ images: rowsOf(inputs, 0, count), layer, group, pool }, (windows) => {
-          kernels.gram({ a: windows, transpose: true, out: A, beta: 1 });
-          kernels.columnSums(windows, columns);
-          kernels.axpy(1, columns, total);
-        });
+        addWindows({ images: rowsOf(inputs, 0, count), layer, group, pool }, { A, total });
       });
     },
     moments({ param, weights, centred }) {
@@ -109,36 +109,33 @@ function ofGroup(slopes: Mat, group: number, { groups, outputs }: LayerShape, { 
   return out;
 }
 
-/** Visits the windows [positions, (tap, channel)] of one group's channels, some images at a time. */
-function eachWindows(
+/** Adds the second moments of one group's windows [positions, (tap, channel)], and their sums. */
+function addWindows(
   spec: { images: Mat; layer: WeightLayer; group: number; pool: Pool },
-  visit: (windows: Mat) => void,
+  { A, total }: { A: Mat; total: Vec },
 ): void {
   const { images, layer, group, pool } = spec;
   const { spec: conv, node } = layer;
+  const { kernels } = pool;
   if (images.rows === 0) return;
   if (conv.kind === "dense") {
-    visit(images);
+    kernels.gram({ a: images, transpose: true, out: A, beta: 1 });
+    const columns = pool.take(images.cols);
+    kernels.columnSums(images, columns);
+    kernels.axpy(1, columns, total);
+    pool.give(columns);
     return;
   }
   const { kernel, stride = 1, padding = 0, dilation = 1, groups = 1, in: channels } = conv;
   const { height, width } = node.inputShapes[0]!;
   const inGroup = channels / groups;
-  const geometry = { height, width, channels, kernel, stride, padding, dilation };
-  const { rows, cols } = windowsShape({ ...geometry, batch: 1 });
-  const own = (cols / channels) * inGroup;
-  const step = Math.max(1, Math.floor(chunkNumbers / (rows * own)));
-  for (let from = 0; from < images.rows; from += step) {
-    const part = rowsOf(images, from, Math.min(from + step, images.rows));
-    const windows = take(pool, part.rows * rows, own);
-    pool.kernels.gatherWindows({
-      shape: { ...geometry, batch: part.rows, channelRange: [group * inGroup, (group + 1) * inGroup] },
-      images: part.data,
-      windows,
-    });
-    visit(windows);
-    pool.give(windows.data);
-  }
+  const shape: WindowShape = {
+    ...{ batch: images.rows, height, width, channels, kernel, stride, padding, dilation },
+    channelRange: [group * inGroup, (group + 1) * inGroup],
+  };
+  const moments = { shape, images: images.data, out: A, sums: total, beta: 1 } as const;
+  if (kernels.windowGram) kernels.windowGram(moments);
+  else gramOfWindows(moments, kernels);
 }
 
 /** A / seen, less positions mean mean', in canonical order (channel, tap). */

@@ -1,5 +1,5 @@
-import { assertFinite, type Dtype, dtypeOf, type Mat, matrix, shapeMismatch, type Vec } from "@secateur/core";
-import { readNpy, type Tensor, toFloat32, toFloat64, toVec } from "@secateur/formats";
+import { assertFinite, type Dtype, dtypeOf, type Mat, matrix, shapeMismatch, type Vec, zeros } from "@secateur/core";
+import { readNpy, readNpyInto, type Tensor, toFloat32, toFloat64, toVec } from "@secateur/formats";
 
 /** Gradient rows and weights of one problem, both in f32, or both in f64 when one of the files is. */
 export interface ProblemArrays {
@@ -14,37 +14,45 @@ export interface ProblemArrays {
 }
 
 /**
- * Reads and checks the arrays of `secateur solve`.
+ * Reads and checks the arrays of `secateur solve`. Whether the rows are finite is seen where they become a curvature.
  *
  * @param spec - absolute paths
- * @throws the file errors of formats; ERR_SHAPE when G is not [n, p] with n >= 1 and p the number of weights; ERR_NOT_FINITE
+ * @param spec.room - makes the place [length] that rows are read to, and may be called twice; default: an array
+ * @throws the file errors of formats; ERR_SHAPE when G is not [n, p] with n >= 1 and p the number of weights; ERR_NOT_FINITE of weights
  */
-export async function readArrays(spec: { gradients: string; weights: string }): Promise<ProblemArrays> {
-  const gradients = await readFinite(
-    spec.gradients,
-    "the backward pass overflowed or divided by 0: leave such rows out",
-  );
+export async function readArrays(spec: {
+  gradients: string;
+  weights: string;
+  room?: (length: number, dtype: Dtype) => Vec;
+}): Promise<ProblemArrays> {
+  const { room = zeros } = spec;
+  const { shape, data } = await readNpyInto(spec.gradients, room);
   const weights = await readFinite(spec.weights, "training diverged: take an earlier checkpoint");
   const size = weights.data.length;
   if (size === 0) {
     throw shapeMismatch({ where: spec.weights, found: "no weights", expected: "at least one" });
   }
-  const [rows, cols] = gradients.shape;
-  if (gradients.shape.length !== 2 || rows === undefined || rows === 0 || cols !== size) {
+  const [rows, cols] = shape;
+  if (shape.length !== 2 || rows === undefined || rows === 0 || cols !== size) {
     throw shapeMismatch({
       where: spec.gradients,
-      found: `shape [${gradients.shape.join(", ")}]`,
+      found: `shape [${shape.join(", ")}]`,
       expected: `[n, ${size}] with n >= 1: one gradient row per example or mini-batch, one column for each of the ${size} weights in ${spec.weights}`,
     });
   }
-  const dtypes = [dtypeOf(toVec(gradients)), dtypeOf(toVec(weights))] as const;
-  const convert = dtypes.includes("f64") ? toFloat64 : toFloat32;
+  const dtype = dtypeOf(toVec(weights));
+  const common = [dtypeOf(data), dtype].includes("f64") ? "f64" : "f32";
   return {
-    gradients: matrix(rows, cols, convert(gradients)),
-    weights: convert(weights),
+    gradients: matrix(rows, cols, dtypeOf(data) === common ? data : converted(data, room(data.length, common))),
+    weights: common === "f64" ? toFloat64(weights) : toFloat32(weights),
     shape: weights.shape,
-    dtype: dtypes[1],
+    dtype,
   };
+}
+
+function converted(data: Vec, out: Vec): Vec {
+  out.set(data);
+  return out;
 }
 
 /** A .npy file whose numbers are all finite. @throws ERR_NOT_FINITE with the remedy, the file errors of formats */

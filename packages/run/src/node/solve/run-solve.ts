@@ -10,7 +10,6 @@ import {
   keepCount,
   keepOutOfRange,
   keptCount,
-  type Mat,
   matrix,
   objective,
   type Problem,
@@ -18,6 +17,7 @@ import {
   type Solver,
   type Vec,
   weightUnits,
+  zeros,
 } from "@secateur/core";
 import { denseFactor, storedCurvature } from "@secateur/fisher";
 import { encodeNpy, writeFileAtomic } from "@secateur/formats";
@@ -128,14 +128,18 @@ interface OpenedProblem extends Pick<ProblemArrays, "shape" | "dtype"> {
 async function openProblem(spec: SolveSpec): Promise<OpenedProblem> {
   const { source, weights, settings, session } = spec;
   if ("gradients" in source) {
-    const { gradients, ...rest } = await readArrays({ ...source, weights });
-    const rows = inKernelMemory(gradients, session.kernels);
-    const problem = makeProblem({ ...spec, arrays: { ...rest, gradients: rows } });
-    return {
-      ...{ problem, shape: rest.shape, dtype: rest.dtype },
-      release: () => session.kernels.free(rows.data),
-      judge: async (w) => ({ objective: await objective(problem, matrix(1, w.length, w)) }),
-    };
+    const { room, release } = kernelRoom(session.kernels);
+    try {
+      const arrays = await readArrays({ ...source, weights, room });
+      const problem = makeProblem({ ...spec, arrays, where: source.gradients });
+      return {
+        ...{ problem, shape: arrays.shape, dtype: arrays.dtype, release },
+        judge: async (w) => ({ objective: await objective(problem, matrix(1, w.length, w)) }),
+      };
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
   const { kernels } = session;
   const layer = await readLayer({ ...source, weights, ridge: settings.ridge ?? 0 });
@@ -152,7 +156,8 @@ async function openProblem(spec: SolveSpec): Promise<OpenedProblem> {
   };
 }
 
-function makeProblem({ arrays, settings, session }: SolveSpec & { arrays: ProblemArrays }): Problem {
+function makeProblem(spec: SolveSpec & { arrays: ProblemArrays; where: string }): Problem {
+  const { arrays, settings, session, where } = spec;
   const { kernels } = session;
   const { gradients, weights } = arrays;
   const size = weights.length;
@@ -166,6 +171,7 @@ function makeProblem({ arrays, settings, session }: SolveSpec & { arrays: Proble
     scale: 1 / gradients.rows,
     damping: settings.ridge ?? defaultRidge,
     kernels,
+    named: { where, remedy: "the backward pass overflowed or divided by 0: leave such rows out" },
   });
   return {
     id: "weights",
@@ -177,12 +183,20 @@ function makeProblem({ arrays, settings, session }: SolveSpec & { arrays: Proble
   };
 }
 
-/** Rows go where products are taken of them as they are read, so that solvers need no copy of their own. Too many stay where they are. */
-function inKernelMemory({ rows, cols, data }: Mat, kernels: Kernels): Mat {
-  if (data.length > mostMoved) return matrix(rows, cols, data);
-  const own = kernels.alloc(data.length, dtypeOf(data));
-  own.set(data);
-  return matrix(rows, cols, own);
+/** Rows are read to where products are taken of them, so that solvers need no copy of their own. Too many stay outside. */
+function kernelRoom(kernels: Kernels): { room(length: number, dtype: Dtype): Vec; release(): void } {
+  const taken: Vec[] = [];
+  return {
+    room(length, dtype) {
+      if (length > mostMoved) return zeros(length, dtype);
+      const own = kernels.alloc(length, dtype);
+      taken.push(own);
+      return own;
+    },
+    release: () => {
+      for (const own of taken) kernels.free(own);
+    },
+  };
 }
 
 /** Entries of G: 256 MB in f32, 512 in f64. */

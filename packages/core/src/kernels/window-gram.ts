@@ -1,0 +1,43 @@
+/** Second moments of windows by what they are defined as: windows are written some images at a time, and multiplied. */
+import { dtypeOf, matrix } from "../problem/matrix.ts";
+import { checkWindowGram, windowsShape } from "./kernel-shapes.ts";
+import type { Kernels, WindowGramSpec } from "./kernels.ts";
+
+/** Numbers of windows written at a time: they are read again before they leave the caches. */
+const chunkNumbers = 256 * 1024;
+
+/**
+ * Kernels.windowGram by other kernels: of any shape, and for backends that have none of their own. Time: cols^2 / 2 multiply-adds a window. Memory:
+ * 1 MiB of f32 windows, or those of one image.
+ *
+ * @throws RangeError unless the operands fit
+ */
+export function gramOfWindows(
+  { shape, images, out, sums, beta = 0 }: WindowGramSpec,
+  kernels: Pick<Kernels, "alloc" | "free" | "gatherWindows" | "gram" | "columnSums" | "axpy">,
+): void {
+  const { rows, cols } = checkWindowGram({ shape, images, out, ...(sums ? { sums } : {}) });
+  if (beta === 0) {
+    out.data.fill(0);
+    sums?.fill(0);
+  }
+  if (rows * cols === 0) return;
+  const { batch, height, width, channels } = shape;
+  const image = height * width * channels;
+  const positions = rows / batch;
+  const step = Math.min(batch, Math.max(1, Math.floor(chunkNumbers / (positions * cols))));
+  const dtype = dtypeOf(images);
+  const [all, row] = [kernels.alloc(step * positions * cols, dtype), kernels.alloc(cols, dtype)];
+  for (let from = 0; from < batch; from += step) {
+    const part = { ...shape, batch: Math.min(step, batch - from) };
+    const count = windowsShape(part).rows;
+    const windows = matrix(count, cols, all.subarray(0, count * cols));
+    kernels.gatherWindows({ shape: part, images: images.subarray(from * image, (from + part.batch) * image), windows });
+    kernels.gram({ a: windows, transpose: true, out, beta: 1 });
+    if (!sums) continue;
+    kernels.columnSums(windows, row);
+    kernels.axpy(1, row, sums);
+  }
+  kernels.free(all);
+  kernels.free(row);
+}
