@@ -162,6 +162,10 @@ export {
 } from "./kernels/kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ChainGramSpec,
+  ChainSquaresSpec,
+  ChainTimesSpec,
+  ChainTransposeTimesSpec,
   ConvolutionGradientsSpec,
   ConvolutionShape,
   ConvolveBackSpec,
@@ -174,6 +178,8 @@ export type {
   Kernels,
   MaxWindowsSpec,
   MomentumStepSpec,
+  PanelChain,
+  PanelLayer,
   PanelProductsSpec,
   SparseConvolution,
   SparseConvolveBackSpec,
@@ -189,6 +195,7 @@ export type {
 export { panelWidth } from "./kernels/kernels.ts";
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
+export { checkChain, checkSquares } from "./kernels/reference-chain.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
@@ -316,6 +323,7 @@ export {
   type OutputFactor,
   type OutputFactorCall,
   readsValues,
+  type SoftmaxHessian,
   type Task,
 } from "./task/task.ts";
 export { type TeacherDataset, teacherDataset } from "./task/teacher-dataset.ts";

@@ -179,7 +179,7 @@ function subtractProduct(engine: Engine, { bits, a, lda, b, ldb, out, ldo, m, n,
     const units = Math.ceil(k / BLOCK) * Math.ceil((n * size) / 256);
     engine.run(`packPanels${bits}`, units, n * k * 0.6, b, ldb, 1, k, n, BLOCK, packed);
   }
-  const unit = unitSize({ rows: m, cols: n, size, threads: engine.threads });
+  const unit = unitSize({ rows: m, cols: n, size, threads: engine.threads, isTransposed: false });
   const units = Math.ceil(m / unit.rows) * Math.ceil(n / unit.cols);
   const values = [a, lda, 0, packed, out, ldo, m, n, k, BLOCK, unit.rows, unit.cols, diagonal, -1, 1];
   engine.run(`gemmUnits${bits}`, units, (m * n * k * size) / 48, ...values);

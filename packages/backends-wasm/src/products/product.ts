@@ -72,7 +72,7 @@ export function multiplyMatrices(engine: Engine, product: Product): void {
         const outBlock = block(rowFrom, rowTo, colFrom, colTo, false);
         const beta = sumFrom === 0 ? product.beta : 1;
         const target = (beta === 0 ? spaceFor : placeBlock)(engine, engine.slabs.out, out, outBlock);
-        const unit = unitSize({ rows, cols, size, threads: engine.threads });
+        const unit = unitSize({ rows, cols, size, threads: engine.threads, isTransposed: product.transposeA });
         engine.run(
           `gemmUnits${bits}`,
           Math.ceil(rows / unit.rows) * Math.ceil(cols / unit.cols),
@@ -102,7 +102,7 @@ function inOneBlock(engine: Engine, product: Product): boolean {
   const packUnits = Math.ceil(k / SUM_BLOCK) * Math.ceil(n / (8 * columns));
   const packArguments = [right, b.cols, Number(product.transposeB), k, n, SUM_BLOCK, packed];
   engine.run(`packPanels${size * 8}`, packUnits, k * n * 0.5, ...packArguments);
-  const unit = unitSize({ rows: m, cols: n, size, threads: engine.threads });
+  const unit = unitSize({ rows: m, cols: n, size, threads: engine.threads, isTransposed: product.transposeA });
   engine.run(
     `gemmUnits${size * 8}`,
     Math.ceil(m / unit.rows) * Math.ceil(n / unit.cols),
@@ -157,16 +157,21 @@ export interface UnitRequest {
   readonly cols: number;
   readonly size: number;
   readonly threads: number;
+  /** Whether every unit has to transpose the rows of a that it reads. */
+  readonly isTransposed: boolean;
 }
 
-/** Units of out for the threads: bands of rows, cut across as well when there are too few rows. */
-export function unitSize({ rows, cols, size, threads }: UnitRequest): { rows: number; cols: number } {
+/** Units of out for the threads: bands of rows, cut across as well when there are too few rows; few rows are cut across alone, so that b is read once. */
+export function unitSize({ rows, cols, size, threads, isTransposed }: UnitRequest): { rows: number; cols: number } {
   const widest = CACHED_COLUMNS_BYTES / size;
   if (threads === 1) return { rows: ROW_BLOCK, cols: widest };
   const wanted = threads * UNITS_PER_THREAD;
+  const step = 32 / size;
+  if (rows <= ROW_BLOCK && cols >= wanted * step && !isTransposed) {
+    return { rows: ROW_BLOCK, cols: Math.min(widest, ceilTo(cols / wanted, step)) };
+  }
   const unitRows = Math.min(ROW_BLOCK, ceilTo(rows / wanted, TILE_ROWS));
   const bands = Math.ceil(rows / unitRows);
-  const step = 32 / size;
   return { rows: unitRows, cols: Math.min(widest, Math.max(8 * step, ceilTo((cols * bands) / wanted, step))) };
 }
 

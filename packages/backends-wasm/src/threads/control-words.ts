@@ -18,8 +18,8 @@ export const FAILED = 50;
 export const KERNEL = 51;
 /** How many units it has. */
 export const UNITS = 52;
-/** How many of them a thread takes at a time. */
-export const GRAIN = 53;
+/** Into how many shares a thread thinks the units that are left, of which it takes one: large ones at first, single units at the end. */
+export const SHARES = 53;
 /** How many arguments follow. */
 export const ARGUMENT_COUNT = 54;
 /** Words in all. */

@@ -20,8 +20,8 @@ export interface ThreadPoolSetup {
 
 /** How often the caller looks whether the others are done before it sleeps. */
 const SPINS = 20_000;
-/** Jobs a thread: more even out unequal units and busy cores, fewer cost less. */
-const JOBS_PER_THREAD = 4;
+/** Shares a thread of what is left: more even out unequal units and busy cores, fewer cost less. */
+const SHARES_PER_THREAD = 2;
 
 export class ThreadPool {
   readonly #control: Int32Array;
@@ -62,10 +62,10 @@ export class ThreadPool {
   /** Runs all units of a kernel on all threads and returns when every unit is done. */
   dispatch(name: string, kernel: UnitKernel, units: number, values: readonly number[]): void {
     const control = this.#control;
-    const grain = Math.max(1, Math.ceil(units / (this.#threads * JOBS_PER_THREAD)));
+    const shares = this.#threads * SHARES_PER_THREAD;
     control[words.KERNEL] = this.#places.get(name) as number;
     control[words.UNITS] = units;
-    control[words.GRAIN] = grain;
+    control[words.SHARES] = shares;
     control[words.ARGUMENT_COUNT] = values.length;
     this.#arguments.set(values);
     control[words.FAILED] = 0;
@@ -75,9 +75,11 @@ export class ThreadPool {
     Atomics.notify(control, words.GENERATION);
     try {
       for (;;) {
-        const begin = Atomics.add(control, words.NEXT, grain);
+        const begin = Atomics.load(control, words.NEXT);
         if (begin >= units) break;
-        kernel(begin, Math.min(begin + grain, units), this.#scratch, ...values);
+        const end = begin + Math.ceil((units - begin) / shares);
+        if (Atomics.compareExchange(control, words.NEXT, begin, end) !== begin) continue;
+        kernel(begin, end, this.#scratch, ...values);
       }
     } finally {
       Atomics.store(control, words.OPEN, 0);

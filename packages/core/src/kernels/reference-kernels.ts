@@ -32,6 +32,7 @@ import type {
   Kernels,
   TriangularSolveSpec,
 } from "./kernels.ts";
+import { chainGram, chainSquares, chainTimes, chainTransposeTimes } from "./reference-chain.ts";
 import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
 import { momentumStep } from "./reference-momentum.ts";
 import { panelProducts, sparseTimes } from "./reference-sparse.ts";
@@ -82,6 +83,10 @@ export const referenceKernels: Kernels = {
   sparseConvolveBack,
   sparseGradients,
   panelProducts,
+  chainTimes,
+  chainTransposeTimes,
+  chainGram,
+  chainSquares,
   largest,
   relu,
   reluBackward,

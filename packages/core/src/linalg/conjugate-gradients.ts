@@ -5,6 +5,7 @@
  * x never lets 1/2 x'Hx - b'x rise. A direction s along which H has only the curvature that rounding leaves ends the search: a
  * step along it would have no bounds, and where H is singular every minimiser differs from the others by such directions.
  */
+import { plainView } from "../kernels/plain-view.ts";
 import { dtypeOf, type Vec } from "../problem/matrix.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
 import { withScratch } from "./with-scratch.ts";
@@ -53,17 +54,19 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
   const inverse = diagonal.map((value) => (value > 0 ? 1 / value : 1));
   const quiet = quietContext(ctx);
   return withScratch(kernels, async (alloc) => {
-    const [z, direction, product] = [0, 0, 0].map(() => alloc(residual.length, dtype)) as [Vec, Vec, Vec];
+    const [preconditioned, direction, product] = [0, 0, 0].map(() => alloc(residual.length, dtype)) as [Vec, Vec, Vec];
     const systems = Array.from({ length: rows }, (_, row) => {
       const own = (vector: Vec): Vec => vector.subarray(row * size, (row + 1) * size);
-      return { x: own(x), r: own(residual), z: own(z), s: own(direction), Hs: own(product), rho: 0, isFlat: false };
+      const [r, z, s] = [own(residual), own(preconditioned), own(direction)];
+      const loops = { r: plainView(r), z: plainView(z), s: plainView(s) };
+      return { x: own(x), r, z, s, Hs: own(product), loops, rho: 0, isFlat: false };
     });
-    const precondition = (row: { readonly r: Vec; readonly z: Vec }): number => {
-      for (let j = 0; j < size; j++) row.z[j] = inverse[j]! * row.r[j]!;
+    const precondition = (row: { readonly r: Vec; readonly z: Vec; readonly loops: Loops }): number => {
+      multiplied(inverse, row.loops.r, row.loops.z);
       return kernels.dot(row.r, row.z);
     };
     for (const row of systems) row.rho = precondition(row);
-    direction.set(z);
+    direction.set(preconditioned);
     const target = systems.map(({ rho }, i) => tolerance ** 2 * (system.reference?.[i] ?? rho));
     const open = () => systems.filter(({ rho, isFlat }, i) => !isFlat && rho > target[i]! && rho > 0);
     let iterations = 0;
@@ -72,7 +75,7 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
       let moved = false;
       for (const row of left) {
         const bend = kernels.dot(row.s, row.Hs);
-        row.isFlat = !(bend > rounding * weightedSquares(row.s, inverse));
+        row.isFlat = !(bend > rounding * weightedSquares(row.loops.s, inverse));
         if (row.isFlat) continue;
         moved = true;
         const alpha = row.rho / bend;
@@ -80,7 +83,7 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
         kernels.axpy(-alpha, row.Hs, row.r);
         const next = precondition(row);
         const beta = next / row.rho;
-        for (let j = 0; j < size; j++) row.s[j] = row.z[j]! + beta * row.s[j]!;
+        addToScaled(row.loops.z, beta, row.loops.s);
         row.rho = next;
       }
       if (!moved) break;
@@ -90,6 +93,23 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
     if (open().length > 0) return { iterations, status: "max-iterations" };
     return { iterations, status: systems.some(({ isFlat }) => isFlat) ? "flat" : "converged" };
   });
+}
+
+/** What loops here read and write: views of the plain classes. */
+interface Loops {
+  readonly r: Vec;
+  readonly z: Vec;
+  readonly s: Vec;
+}
+
+/** out = a .* x */
+function multiplied(a: Float64Array, x: Vec, out: Vec): void {
+  for (let j = 0; j < a.length; j++) out[j] = a[j]! * x[j]!;
+}
+
+/** s = z + beta s */
+function addToScaled(z: Vec, beta: number, s: Vec): void {
+  for (let j = 0; j < s.length; j++) s[j] = z[j]! + beta * s[j]!;
 }
 
 /** sum of x_j^2 / inverse_j */

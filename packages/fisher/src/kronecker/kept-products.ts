@@ -1,7 +1,8 @@
 /**
  * Products with a Kronecker-factored block, out = (B X A) at the kept weights, X zero elsewhere: Y' = X' B by a dense product, small because a layer
  * has fewer outputs than inputs, then of Y A only the entries that are kept, each a scalar product of a row of Y and a row of A. With a share s
- * of the weights kept that is out in (out + s in) multiply-adds, where the whole product takes out in (out + in).
+ * of the weights kept that is out in (out + s in) multiply-adds, where the whole product takes out in (out + in). Entries go input by input: a line of
+ * A, which does not fit the first-level caches, is then read once, and what is read again and again are the few lines of Y.
  */
 import { type Kernels, type Mat, matrix, panelWidth, plainView, type SparsePattern, type Vec } from "@secateur/core";
 
@@ -52,24 +53,24 @@ export function keptProducts(
   if (!kernels.sparseGradients || places.length > mostKept * inputs * outputs) return undefined;
   const padded = paddedTo(inputs);
   const count = padded / panelWidth;
-  const pattern = patternOf(places, { rows: outputs, cols: inputs });
+  const { pattern, order } = byInputs(places, { inputs, outputs });
   const owned = [padded * outputs, padded * outputs, padded * outputs, places.length].map((size) =>
     kernels.alloc(size, "f32"),
   );
-  const [x, y, deltas, products] = owned.map(plainView) as [Vec, Vec, Vec, Vec];
+  const [x, y, lines, products] = owned.map(plainView) as [Vec, Vec, Vec, Vec];
   const [X, Y] = [matrix(padded, outputs, x), matrix(padded, outputs, y)];
   // X' [in, out]: where the entries go.
   const targets = places.map((place) => (place % inputs) * outputs + Math.floor(place / inputs));
   const one = { height: 1, width: 1, groups: 1, kernel: [1, 1], stride: 1, padding: 0, dilation: 1 } as const;
-  const shape = { ...one, batch: count, channels: inputs, outputs };
+  const shape = { ...one, batch: count, channels: outputs, outputs: inputs };
   return {
     cost: { dense: padded * outputs ** 2, sparse: places.length * padded },
     multiply(values, out) {
       for (let e = 0; e < targets.length; e++) x[targets[e]!] = values[e]!;
       kernels.gemm({ a: X, b: B, out: Y });
-      kernels.transposeBlocks(Y.data, { count, rows: panelWidth, cols: outputs }, deltas);
-      kernels.sparseGradients!({ shape, pattern, images: panels, deltas, out: products });
-      out.set(products);
+      kernels.transposeBlocks(Y.data, { count, rows: panelWidth, cols: outputs }, lines);
+      kernels.sparseGradients!({ shape, pattern, images: lines, deltas: panels, out: products });
+      for (let e = 0; e < order.length; e++) out[e] = products[order[e]!]!;
     },
     release() {
       for (const vector of owned) kernels.free(vector);
@@ -81,9 +82,20 @@ function paddedTo(size: number): number {
   return Math.ceil(size / panelWidth) * panelWidth;
 }
 
-function patternOf(places: Uint32Array, { rows, cols }: { rows: number; cols: number }): SparsePattern {
-  const starts = new Uint32Array(rows + 1);
-  for (const place of places) starts[Math.floor(place / cols) + 1]! += 1;
-  for (let row = 0; row < rows; row++) starts[row + 1]! += starts[row]!;
-  return { rows, cols, starts, columns: places.map((place) => place % cols) };
+/** The pattern [inputs, outputs] of places in [outputs, inputs], and where each of them stands in it. */
+function byInputs(
+  places: Uint32Array,
+  { inputs, outputs }: { inputs: number; outputs: number },
+): { pattern: SparsePattern; order: Uint32Array } {
+  const starts = new Uint32Array(inputs + 1);
+  for (const place of places) starts[(place % inputs) + 1]! += 1;
+  for (let i = 0; i < inputs; i++) starts[i + 1]! += starts[i]!;
+  const next = starts.slice();
+  const columns = new Uint32Array(places.length);
+  const order = places.map((place) => {
+    const at = next[place % inputs]!++;
+    columns[at] = Math.floor(place / inputs);
+    return at;
+  });
+  return { pattern: { rows: inputs, cols: outputs, starts, columns }, order };
 }

@@ -1,5 +1,5 @@
 /** A Kronecker-factored curvature over some weights: with G'G only these are multiplied and only these come out. */
-import { type FactorView, type Kernels, type Vec, zeros } from "@secateur/core";
+import { type FactorView, type Kernels, plainView, type Vec, zeros } from "@secateur/core";
 import { gemmSpeedUp, pick } from "@secateur/core/linalg";
 import { columnPanels, keptProducts } from "./kept-products.ts";
 import { type Block, costOf, multiply, writeColumnGram } from "./kronecker-block.ts";
@@ -22,7 +22,7 @@ export function restrictedView(
     const products =
       block.panels && keptProducts({ A: block.singleA, B: block.singleB, panels: block.panels }, places, kernels);
     const size = products ? 0 : block.in * block.out;
-    return [{ block, from, places, products, X: zeros(size, dtype), result: zeros(size, dtype) }];
+    return [{ block, from, places, products, X: zeros(size, dtype), whole: zeros(size, dtype) }];
   });
   const scattered = (x: Vec): Vec => {
     const whole = zeros(dim, dtype);
@@ -41,8 +41,9 @@ export function restrictedView(
       await view.transposeTimes(u, all);
       for (let s = 0; s < support.length; s++) out[s] = all[support[s]!]!;
     },
-    gramTimes(x, out) {
-      for (const { block, from, places, products, X, result } of parts) {
+    gramTimes(given, result) {
+      const [x, out] = [plainView(given), plainView(result)];
+      for (const { block, from, places, products, X, whole } of parts) {
         const to = from + places.length;
         if (products) {
           products.multiply(x.subarray(from, to), out.subarray(from, to));
@@ -50,8 +51,8 @@ export function restrictedView(
         }
         // One layer, as a whole; where nothing is kept X stays zero.
         for (let e = 0; e < places.length; e++) X[places[e]!] = x[from + e]!;
-        multiply({ blocks: [{ ...block, start: 0 }], x: X, out: result, kernels, by: "G'G" });
-        for (let e = 0; e < places.length; e++) out[from + e] = result[places[e]!]!;
+        multiply({ blocks: [{ ...block, start: 0 }], x: X, out: whole, kernels, by: "G'G" });
+        for (let e = 0; e < places.length; e++) out[from + e] = whole[places[e]!]!;
       }
     },
     columnGramCost: view.columnGramCost!,

@@ -12,6 +12,7 @@
  * when g = 0.
  */
 import { needsColumns, singularSystem } from "../../errors.ts";
+import { plainView } from "../../kernels/plain-view.ts";
 import { type Dtype, dtypeOf, matrix, type Vec, zeros } from "../../problem/matrix.ts";
 import { isPruneError } from "../../prune-error.ts";
 import type { RunContext } from "../../run-context.ts";
@@ -200,7 +201,7 @@ function solveByProducts(model: QuadraticModel, options: RefitOptions, ctx: RunC
         await model.times(given, image);
         await model.transposeTimes(image, back);
       }
-      for (let j = 0; j < k; j++) out[j] = scale * back[j]! + damping * direction[j]!;
+      damped({ scale, product: plainView(back), damping, x: plainView(direction), out: plainView(out) });
     };
     const diagonal = model.columnNormsSquared().map((norm) => scale * norm + damping);
     const rounding = dtype === "f64" ? 2 ** -52 : 2 ** -23;
@@ -215,4 +216,10 @@ function solveByProducts(model: QuadraticModel, options: RefitOptions, ctx: RunC
     }
     return { d: x.slice(), form: "cg", ...ended };
   });
+}
+
+/** out = scale product + damping x */
+function damped(spec: { scale: number; product: Vec; damping: number; x: Vec; out: Vec }): void {
+  const { scale, product, damping, x, out } = spec;
+  for (let j = 0; j < out.length; j++) out[j] = scale * product[j]! + damping * x[j]!;
 }

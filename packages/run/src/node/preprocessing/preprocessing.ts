@@ -4,7 +4,8 @@
  */
 import { type DatasetSplits, type ImageSteps, type MeanAndStd, resamples } from "@secateur/datasets";
 import { plainText } from "@secateur/report/text";
-import { z } from "zod";
+import type { ZodType } from "zod";
+import { zod } from "../zod.ts";
 
 /** Steps in the order in which they are taken; what is left out is as the data have it. */
 export interface Preprocessing extends ImageSteps {
@@ -40,7 +41,8 @@ export const statedKeys: readonly string[] = [preprocessingKey, labelsKey];
 export const mostExtent = 4096;
 const mostLabels = 1_000_000;
 
-function schema(): z.ZodType {
+function schema(): ZodType {
+  const { z } = zod();
   const extent = z.int().min(1).max(mostExtent);
   const size = z.strictObject({ height: extent, width: extent });
   const numbers = z.array(z.number()).min(1).max(mostLabels);
@@ -62,6 +64,7 @@ function schema(): z.ZodType {
 
 /** A value as preprocessing; undefined where it is none. */
 export function preprocessingFrom(value: unknown): Preprocessing | undefined {
+  if (value === undefined) return undefined;
   const result = schema().safeParse(value);
   return result.success ? (result.data as Preprocessing) : undefined;
 }

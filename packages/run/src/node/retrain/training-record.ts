@@ -1,5 +1,6 @@
 /** How a network was trained, kept in its file: retraining takes its rates from there. */
-import { z } from "zod";
+import type { ZodType } from "zod";
+import { zod } from "../zod.ts";
 import { type OptimizerName, optimizerNames, type RateName, rateNames } from "./training-settings.ts";
 
 /** The metadata entry that `secateur train` writes. */
@@ -23,7 +24,8 @@ export interface TrainingRecord {
 }
 
 /** The interface above, for what a file says. */
-function recordSchema(): z.ZodType {
+function recordSchema(): ZodType {
+  const { z } = zod();
   return z.object({
     schedule: z.enum(rateNames),
     learningRate: z.number().gt(0),
