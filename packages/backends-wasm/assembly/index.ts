@@ -13,7 +13,7 @@ import { columnDots as columnDotsOf, columnSums as columnSumsOf, dotUnits as dot
 import { collect as collectOf, histogram32 as histogramOf32, histogram64 as histogramOf64 } from "./select";
 import { softmaxRows as softmaxRowsOf } from "./softmax";
 import { panelProducts as panelProductsOf, sparseTimes as sparseTimesOf } from "./sparse";
-import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
+import { eliminateBlock as eliminateBlockOf, eliminateRows as eliminateRowsOf, solveBlock as solveBlockOf } from "./triangular";
 import { addSegments as addSegmentsOf, transformWeights as transformWeightsOf, winogradGradients as winogradGradientsOf, winogradTiles as winogradTilesOf } from "./winograd";
 import { windowBlocks as windowBlocksOf, windowCorrelations as windowCorrelationsOf } from "./window-gram";
 import { windowProducts as windowProductsOf } from "./window-products";
@@ -183,6 +183,12 @@ export function eliminateBlock32(begin: u32, end: u32, scratch: usize, l: usize,
 }
 export function eliminateBlock64(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
   eliminateBlockOf<f64>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
+}
+export function eliminateRows32(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
+  eliminateRowsOf<f32>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
+}
+export function eliminateRows64(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
+  eliminateRowsOf<f64>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
 }
 export function solveRows32(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, rows: usize, ldr: u32, count: u32, packed: usize): void {
   solveRowsOf<f32>(begin, end, l, ldl, nb, rows, ldr, count, packed);

@@ -43,6 +43,14 @@ function everyKernel(kernels: Kernels, dtype: Dtype, residence: Residence): Map<
     kernels.triangularSolve({ l: spd, transpose, b });
     results.set(`triangularSolve ${transpose}`, b.data);
   }
+  // Of one right-hand side threads share the rows, from some thousand on.
+  const [n, large] = [1700, make.real(1700, 1700)];
+  for (let i = 0; i < n; i++) large.data[i * n + i] = n;
+  for (const transpose of [false, true]) {
+    const b = make.real(n, 1);
+    kernels.triangularSolve({ l: large, transpose, b });
+    results.set(`triangularSolve of one ${transpose}`, b.data);
+  }
 
   const other = make.real(1100, 301);
   results.set("dot", Float64Array.of(kernels.dot(tall.data, other.data)));
