@@ -78,6 +78,15 @@ function addProducts<T>(list: usize, end: usize, a: usize, b: usize, sums: usize
   }
 }
 
+/** Reads some memory in order, which is what it is fastest at: entries read lines that lie apart, and took half as long again without. */
+// @ts-ignore: decorator
+@inline
+function touch(from: usize, bytes: usize, room: usize): void {
+  let seen = v128.splat<i32>(0);
+  for (let at = from; at < from + bytes; at += 128) seen = v128.or(seen, v128.or(v128.load(at), v128.load(at, 64)));
+  v128.store(room, seen);
+}
+
 /** Numbers whose gate is not positive become 0. */
 // @ts-ignore: decorator
 @inline
@@ -123,6 +132,8 @@ export function chain<T>(
     const from = <u32>(<u64>group * count / groups), to = <u32>(<u64>(group + 1) * count / groups);
     for (let p = <usize>from; p < <usize>to; p++) {
       const top = lines + load<u32>(last + LINES);
+      const inputBytes = load<u32>(layers + INPUT_LINES) * line;
+      touch(load<u32>(layers + INPUTS) + p * inputBytes, inputBytes, top);
       if (values) {
         for (let layer = layers; layer <= last; layer += HEADER) {
           const own = lines + load<u32>(layer + LINES);

@@ -193,12 +193,12 @@ export type {
   WindowsSpec,
 } from "./kernels/kernels.ts";
 export { panelWidth } from "./kernels/kernels.ts";
+export { checkChain, checkSquares } from "./kernels/panels/reference-chain.ts";
+export { checkPanelProducts, checkSparseTimes } from "./kernels/panels/reference-sparse.ts";
+export { checkSparseConvolution } from "./kernels/panels/reference-sparse-convolution.ts";
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
-export { checkChain, checkSquares } from "./kernels/reference-chain.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
-export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
-export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
 export { gramOfWindows } from "./kernels/window-gram.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";

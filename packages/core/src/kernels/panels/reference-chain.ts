@@ -1,5 +1,5 @@
 /** Products of a chain of dense layers over some of its weights, by their definition: layer after layer, for all panels. */
-import { dtypeOf, type Vec, zeros } from "../problem/matrix.ts";
+import { dtypeOf, type Vec, zeros } from "../../problem/matrix.ts";
 import {
   type ChainGramSpec,
   type ChainSquaresSpec,
@@ -8,7 +8,7 @@ import {
   type PanelChain,
   type PanelLayer,
   panelWidth,
-} from "./kernels.ts";
+} from "../kernels.ts";
 import { checkPattern, panelProducts, sparseTimes } from "./reference-sparse.ts";
 
 /** @throws RangeError for a chain whose layers do not fit, or vectors that do not fit it */
