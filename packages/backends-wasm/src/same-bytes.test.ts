@@ -135,7 +135,10 @@ function everyKernel(kernels: Kernels, dtype: Dtype, residence: Residence): Map<
   const squares = [make.vector(count * 70 * 32), make.vector(count * classes)];
   kernels.chainSquares!({ chain, probabilities, out: squares });
   results.set("chainTimes where there is room", tangents).set("chainTransposeTimes where there is room", x);
-  results.set("chainGram where there is room", curved).set("chainSquares where there is room", squares[0]!);
+  results
+    .set("chainGram where there is room", curved)
+    .set("chainSquares where there is room", squares[0]!)
+    .set("chainSquares of the last layer where there is room", squares[1]!);
   const steps = [
     ["sigmoid", 0],
     ["multiply", 0, 2],

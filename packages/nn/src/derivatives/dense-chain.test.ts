@@ -126,7 +126,9 @@ describe.each(Object.entries(chains))("a chain of dense layers %s, over few of i
     const exact = await linearize(referenceKernels, "f64");
     const columns = Uint32Array.from({ length: exact.dim }, (_, j) => j).filter((j) => j % 7 === 3);
     const [x, u] = [Float32Array.from(random(columns.length)), Float32Array.from(random(count * classes))];
-    const { gram } = expected(exact, columns, { x, u });
+    const { t, back, gram } = expected(exact, columns, { x, u });
+    const diagonal = new Float64Array(exact.dim);
+    exact.softmaxSquares!(softmax, diagonal);
     const found = await Promise.all(
       [1, 2, 4].map(async (threads) => {
         const kernels = await createWasmKernels({ threads });
@@ -147,6 +149,9 @@ describe.each(Object.entries(chains))("a chain of dense layers %s, over few of i
     expect(found[2]).toEqual(found[0]);
     // Sums of f32 products over 700 examples, beside the largest of them.
     close(found[0]!.product, gram, 4);
+    close(found[0]!.forward, t, 4);
+    close(found[0]!.backward, back, 4);
+    close(found[0]!.squares, diagonal, 4);
     exact.release();
   });
 });

@@ -2,7 +2,7 @@
 import { dtypeOf, type Kernels, type Mat, matrix, panelWidth, type Vec, zeros } from "@secateur/core";
 import type { DenseSpec } from "../graph/layer-spec.ts";
 import type { Pool } from "../pool.ts";
-import { type ChainedLayer, emptyChain, fitsCache } from "./dense-chain.ts";
+import { type ChainedLayer, emptyChain, squaresPay } from "./dense-chain.ts";
 import {
   type InputPanels,
   panelsToRows,
@@ -132,7 +132,7 @@ export function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec
 
 /** Whether `writeSoftmaxSquares` is faster than the squares for each column of a root. */
 export function canSquare({ chained, pool }: Linearized): boolean {
-  return pool.kernels.chainSquares !== undefined && fitsCache(chained);
+  return pool.kernels.chainSquares !== undefined && squaresPay(chained);
 }
 
 /** The diagonal of J'(diag(p) - p p')J, summed over examples. */
