@@ -88,6 +88,30 @@ describe("the suite rejects kernels whose", () => {
       /^gemv/,
     ],
     [
+      "gram reads above the diagonal",
+      () =>
+        broken({
+          gram: (spec) => {
+            const { data, rows: n } = spec.out;
+            for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) data[i * n + j] = data[j * n + i]!;
+            R.gram(spec);
+          },
+        }),
+      /^gram/,
+    ],
+    [
+      "cholesky reads above the diagonal",
+      () =>
+        broken({
+          cholesky: (a) => {
+            for (let i = 0; i < a.rows; i++)
+              for (let j = 0; j < i; j++) a.data[i * a.cols + j] = a.data[j * a.cols + i]!;
+            return R.cholesky(a);
+          },
+        }),
+      /^cholesky/,
+    ],
+    [
       "cholesky leaves junk above the diagonal",
       () =>
         broken({
