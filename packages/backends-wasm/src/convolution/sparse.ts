@@ -122,6 +122,20 @@ interface PlacedLists {
 const known = new WeakMap<Engine, WeakMap<SparsePattern, Map<string, PlacedLists>>>();
 
 function placedLists(engine: Engine, { shape, pattern }: SparseConvolution, direction: Direction): PlacedLists {
+  const last = lastPlaced.get(pattern);
+  if (last?.engine === engine && last.shape === shape && last.direction === direction) return last.lists;
+  const lists = placedOnce(engine, { shape, pattern }, direction);
+  lastPlaced.set(pattern, { engine, shape, direction, lists });
+  return lists;
+}
+
+/** What the last call with a pattern took: solvers come with the same objects hundreds of times. */
+const lastPlaced = new WeakMap<
+  SparsePattern,
+  { engine: Engine; shape: ConvolutionShape; direction: Direction; lists: PlacedLists }
+>();
+
+function placedOnce(engine: Engine, { shape, pattern }: SparseConvolution, direction: Direction): PlacedLists {
   const ofEngine = known.get(engine) ?? new WeakMap<SparsePattern, Map<string, PlacedLists>>();
   known.set(engine, ofEngine);
   const ofPattern = ofEngine.get(pattern) ?? new Map<string, PlacedLists>();
