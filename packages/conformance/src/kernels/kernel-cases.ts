@@ -62,6 +62,7 @@ const shifted: readonly WindowShape[] = [
   { ...image, channels: 12, kernel: [1, 1], padding: 0 },
   { ...image, channels: 12, kernel: [1, 1], padding: 0, channelRange: [4, 8] },
   { ...image, channels: 68, kernel: [1, 1], padding: 0 },
+  { ...image, channels: 8, kernel: [1, 1], padding: 1 },
   { ...image, channels: 20, height: 33, width: 34, batch: 3 },
 ];
 

@@ -192,6 +192,28 @@ describe("the suite rejects kernels whose", () => {
       /^windowGram/,
     ],
     [
+      "windowGram turns the block of two taps round",
+      () =>
+        broken({
+          windowGram(spec) {
+            R.windowGram!(spec);
+            const { data, cols } = spec.out;
+            const [from, to] = spec.shape.channelRange ?? [0, spec.shape.channels];
+            const count = to - from;
+            if (cols === count) return;
+            const block = Float64Array.from({ length: count ** 2 }, (_, e) => {
+              return data[Math.floor(e / count) * cols + count + (e % count)]!;
+            });
+            block.forEach((value, e) => {
+              const [i, j] = [Math.floor(e / count), e % count];
+              data[j * cols + count + i] = value;
+              data[(count + i) * cols + j] = value;
+            });
+          },
+        }),
+      /^windowGram/,
+    ],
+    [
       "windowGram forgets the sums it began with",
       () => broken({ windowGram: ({ beta: _, ...spec }) => R.windowGram!(spec) }),
       /^windowGram/,

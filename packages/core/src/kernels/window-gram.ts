@@ -32,17 +32,29 @@ export function gramOfWindows(
   const image = height * width * channels;
   const positions = rows / batch;
   const step = Math.min(batch, Math.max(1, Math.floor(chunkNumbers / (positions * cols))));
-  const dtype = dtypeOf(images);
-  const all = kernels.alloc(step * positions * cols, dtype);
-  for (let from = 0; from < batch; from += step) {
-    const part = { ...shape, batch: Math.min(step, batch - from) };
-    const count = windowsShape(part).rows;
-    const windows = matrix(count, cols, all.subarray(0, count * cols));
-    kernels.gatherWindows({ shape: part, images: images.subarray(from * image, (from + part.batch) * image), windows });
-    kernels.gram({ a: windows, transpose: true, out, beta: 1 });
-    if (sums) addSums(windows, sums, kernels);
+  const all = kernels.alloc(step * positions * cols, dtypeOf(images));
+  try {
+    for (let from = 0; from < batch; from += step) {
+      const part = { ...shape, batch: Math.min(step, batch - from) };
+      const count = windowsShape(part).rows;
+      const windows = matrix(count, cols, all.subarray(0, count * cols));
+      kernels.gatherWindows({
+        shape: part,
+        images: images.subarray(from * image, (from + part.batch) * image),
+        windows,
+      });
+      kernels.gram({ a: windows, transpose: true, out, beta: 1 });
+      if (sums) addSums(windows, sums, kernels);
+    }
+  } finally {
+    kernels.free(all);
   }
-  kernels.free(all);
+}
+
+/** Second moments of windows by whatever a backend has. @throws RangeError unless the operands fit */
+export function momentsOfWindows(spec: WindowGramSpec, kernels: Kernels): void {
+  if (kernels.windowGram) kernels.windowGram(spec);
+  else gramOfWindows(spec, kernels);
 }
 
 /** Whether the windows are the pixels, in order. */
@@ -58,7 +70,10 @@ function isPixels({
 
 function addSums(a: Mat, sums: Vec, kernels: Pick<Kernels, "alloc" | "free" | "columnSums" | "axpy">): void {
   const row = kernels.alloc(a.cols, dtypeOf(a.data));
-  kernels.columnSums(a, row);
-  kernels.axpy(1, row, sums);
-  kernels.free(row);
+  try {
+    kernels.columnSums(a, row);
+    kernels.axpy(1, row, sums);
+  } finally {
+    kernels.free(row);
+  }
 }

@@ -42,7 +42,7 @@ export interface CgResult {
 }
 
 /**
- * Solves in place. One product an iteration, three vectors [rows * size] of kernel memory and two [size]. An abort is heard in every iteration; progress is
+ * Solves in place. One product an iteration, three vectors [rows * size] of kernel memory. An abort is heard in every iteration; progress is
  * the caller's to report.
  */
 export async function conjugateGradients(system: CgSystem, ctx: RunContext): Promise<CgResult> {
@@ -54,9 +54,7 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
   const quiet = quietContext(ctx);
   return withScratch(kernels, async (alloc) => {
     const [z, direction, product] = [0, 0, 0].map(() => alloc(residual.length, dtype)) as [Vec, Vec, Vec];
-    const [bends, weighted] = [0, 0].map(() => alloc(size, dtype)) as [Vec, Vec];
-    bends.set(diagonal.map((value) => (value > 0 ? value : 1)));
-    // Beyond f32 where a layer was never active.
+    // In f64: beyond f32 where a layer was never active.
     const inverse = diagonal.map((value) => (value > 0 ? 1 / value : 1));
     const systems = Array.from({ length: rows }, (_, row) => {
       const own = (vector: Vec): Vec => vector.subarray(row * size, (row + 1) * size);
@@ -65,11 +63,6 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
     const precondition = (row: { readonly r: Vec; readonly z: Vec }): number => {
       multiplied(inverse, plainView(row.r), plainView(row.z));
       return kernels.dot(row.r, row.z);
-    };
-    /** s'Ms */
-    const weightedSquares = (s: Vec): number => {
-      kernels.multiply(bends, s, weighted);
-      return kernels.dot(weighted, s);
     };
     const factor = zeros(1, dtype);
     /** s = z + beta s */
@@ -89,7 +82,7 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
       let moved = false;
       for (const row of left) {
         const bend = kernels.dot(row.s, row.Hs);
-        row.isFlat = !(bend > rounding * weightedSquares(row.s));
+        row.isFlat = !(bend > rounding * weightedSquares(plainView(row.s), inverse));
         if (row.isFlat) continue;
         moved = true;
         const alpha = row.rho / bend;
@@ -112,4 +105,11 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
 /** out = a .* x */
 function multiplied(a: Float64Array, x: Vec, out: Vec): void {
   for (let j = 0; j < a.length; j++) out[j] = a[j]! * x[j]!;
+}
+
+/** sum of x_j^2 / inverse_j */
+function weightedSquares(x: Vec, inverse: Float64Array): number {
+  let sum = 0;
+  for (let j = 0; j < x.length; j++) sum += x[j]! ** 2 / inverse[j]!;
+  return sum;
 }

@@ -11,6 +11,8 @@ export function restrictedView(
 ): FactorView & { release(): void } {
   const { blocks, support, kernels } = spec;
   const { dim, dtype } = view;
+  const most = Math.max(0, ...blocks.map((block) => block.in * block.out));
+  let room: readonly [Vec, Vec] | undefined;
   let first = 0;
   const parts = blocks.flatMap((block) => {
     const end = block.start + block.in * block.out;
@@ -21,7 +23,8 @@ export function restrictedView(
     block.panels ??= kernels.sparseGradients ? columnPanels(block.singleA, kernels) : undefined;
     const factors = { A: block.singleA, B: block.singleB };
     const few = block.panels && keptProducts({ ...factors, panels: block.panels }, places, kernels);
-    return [{ from, to: first, products: few ?? wholeProducts(factors, places, kernels) }];
+    if (!few) room ??= [kernels.alloc(most, "f32"), kernels.alloc(most, "f32")];
+    return [{ from, to: first, products: few ?? wholeProducts(factors, places, { kernels, room: room! }) }];
   });
   const scattered = (x: Vec): Vec => {
     const whole = zeros(dim, dtype);
@@ -53,6 +56,7 @@ export function restrictedView(
     },
     release() {
       for (const { products } of parts) products.release();
+      for (const vector of room ?? []) kernels.free(vector);
     },
   };
 }

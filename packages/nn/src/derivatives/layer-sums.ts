@@ -1,12 +1,11 @@
 /** The sums behind one layer's second moments, taken in the network's dtype while batches pass; see layer-moments.ts. */
 import {
-  gramOfWindows,
   type LayerMoments,
   type Mat,
   matrix,
   momentExamples,
+  momentsOfWindows,
   type Vec,
-  type WindowGramSpec,
   type WindowShape,
 } from "@secateur/core";
 import type { Node } from "../graph/graph.ts";
@@ -111,12 +110,7 @@ function addSlopes(
     ...{ batch: delta.rows, height, width, channels: groups * outputs, kernel: [1, 1], stride: 1, padding: 0 },
     ...{ dilation: 1, channelRange: [group * outputs, (group + 1) * outputs] },
   };
-  addMoments({ shape, images: delta.data, out: B, beta: 1 }, pool);
-}
-
-function addMoments(spec: WindowGramSpec, { kernels }: Pool): void {
-  if (kernels.windowGram) kernels.windowGram(spec);
-  else gramOfWindows(spec, kernels);
+  momentsOfWindows({ shape, images: delta.data, out: B, beta: 1 }, pool.kernels);
 }
 
 /** Adds the second moments of one group's windows [positions, (tap, channel)], and their sums. */
@@ -143,7 +137,7 @@ function addWindows(
     ...{ batch: images.rows, height, width, channels, kernel, stride, padding, dilation },
     channelRange: [group * inGroup, (group + 1) * inGroup],
   };
-  addMoments({ shape, images: images.data, out: A, sums: total, beta: 1 }, pool);
+  momentsOfWindows({ shape, images: images.data, out: A, sums: total, beta: 1 }, kernels);
 }
 
 /** A / seen, less positions mean mean', in canonical order (channel, tap). */
