@@ -1,6 +1,7 @@
 // What the wasm module exports. Each kernel works on units [begin, end) of its output, so that threads can share it; `scratch`
 // is memory of the calling thread's own. Pointers are byte addresses, leading dimensions count elements.
 // The suffix is the width of the elements in bits: 32 for f32, 64 for f64.
+import { chain as chainOf, chainSquares as chainSquaresOf } from "./chain";
 import { clearUpper as clearUpperOf, factorBlock as factorBlockOf, solveRows as solveRowsOf } from "./cholesky";
 import { addRow as addRowOf, affineColumns as affineColumnsOf, axpy as axpyOf, gatherColumns as gatherColumnsOf, momentumStep as momentumStepOf, multiply as multiplyOf, relu as reluOf, reluBackward as reluBackwardOf, scaleRows as scaleRowsOf } from "./elementwise";
 import { gemmEach as gemmEachOf, gemmUnits as gemmUnitsOf, mirrorUnits as mirrorUnitsOf } from "./gemm";
@@ -12,7 +13,7 @@ import { columnDots as columnDotsOf, columnSums as columnSumsOf, dotUnits as dot
 import { collect as collectOf, histogram32 as histogramOf32, histogram64 as histogramOf64 } from "./select";
 import { softmaxRows as softmaxRowsOf } from "./softmax";
 import { panelProducts as panelProductsOf, sparseTimes as sparseTimesOf } from "./sparse";
-import { eliminateBlock as eliminateBlockOf, solveBlock as solveBlockOf } from "./triangular";
+import { eliminateBlock as eliminateBlockOf, eliminateRows as eliminateRowsOf, solveBlock as solveBlockOf } from "./triangular";
 import { addSegments as addSegmentsOf, transformWeights as transformWeightsOf, winogradGradients as winogradGradientsOf, winogradTiles as winogradTilesOf } from "./winograd";
 import { windowBlocks as windowBlocksOf, windowCorrelations as windowCorrelationsOf } from "./window-gram";
 import { windowProducts as windowProductsOf } from "./window-products";
@@ -183,6 +184,12 @@ export function eliminateBlock32(begin: u32, end: u32, scratch: usize, l: usize,
 export function eliminateBlock64(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
   eliminateBlockOf<f64>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
 }
+export function eliminateRows32(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
+  eliminateRowsOf<f32>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
+}
+export function eliminateRows64(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool, packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32): void {
+  eliminateRowsOf<f64>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count);
+}
 export function solveRows32(begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, rows: usize, ldr: u32, count: u32, packed: usize): void {
   solveRowsOf<f32>(begin, end, l, ldl, nb, rows, ldr, count, packed);
 }
@@ -309,3 +316,16 @@ export function panelProducts64(begin: u32, end: u32, scratch: usize, starts: us
 }
 export { elementwise32, softmax32 } from "./program";
 export { sparseConvolve32, sparseGradients32 } from "./sparse-convolution";
+export function chain32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, layers: usize, layerCount: u32, count: u32, groups: u32, entries: u32, values: usize, outputs: usize, probabilities: usize, groupSums: usize): void {
+  chainOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), layers, layerCount, count, groups, entries, values, outputs, probabilities, groupSums);
+}
+export function chain64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, layers: usize, layerCount: u32, count: u32, groups: u32, entries: u32, values: usize, outputs: usize, probabilities: usize, groupSums: usize): void {
+  chainOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), layers, layerCount, count, groups, entries, values, outputs, probabilities, groupSums);
+}
+export { addGroups } from "./chain";
+export function chainSquares32(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, layers: usize, layerCount: u32, probabilities: usize, targets: usize): void {
+  chainSquaresOf<f32>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), layers, layerCount, probabilities, targets);
+}
+export function chainSquares64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, layers: usize, layerCount: u32, probabilities: usize, targets: usize): void {
+  chainSquaresOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), layers, layerCount, probabilities, targets);
+}

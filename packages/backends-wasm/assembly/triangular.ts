@@ -172,22 +172,44 @@ export function eliminateBlock<T>(
   begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool,
   packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32,
 ): void {
+  for (let r: u32 = 0; r < count; r += MC) {
+    eliminatePart<T>(begin, end, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count, r);
+  }
+}
+
+/** The same where there are too few panels to share. A unit is one block of rows. */
+// @ts-ignore: decorator
+@inline
+export function eliminateRows<T>(
+  begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool,
+  packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32,
+): void {
+  const NR = TILE_VECTORS * lanes<T>();
+  const panels = (m + NR - 1) / NR;
+  for (let unit = begin; unit < end; unit++) {
+    eliminatePart<T>(0, panels, scratch, l, ldl, nb, isTransposed, packed, n, m, at, to, count, unit * MC);
+  }
+}
+
+/** Rows r to r + MC of panels begin to end. */
+function eliminatePart<T>(
+  begin: u32, end: u32, scratch: usize, l: usize, ldl: u32, nb: u32, isTransposed: bool,
+  packed: usize, n: u32, m: u32, at: u32, to: u32, count: u32, r: u32,
+): void {
   const V = lanes<T>(), NR = TILE_VECTORS * V;
   const stride = <usize>ldl * sizeof<T>();
-  for (let r: u32 = 0; r < count; r += MC) {
-    const rows = min(MC, count - r);
-    let a = l + r * stride, aStride = stride;
-    if (isTransposed) {
-      a = scratch + 256;
-      aStride = (nb + SKEW) * sizeof<T>();
-      transposeInto<T>(nb, rows, l + r * sizeof<T>(), stride, a, aStride);
-    }
-    for (let unit = begin; unit < end; unit++) {
-      const j = unit * NR;
-      const cols = m - j > V ? NR : V;
-      const panel = packed + <usize>j * n * sizeof<T>();
-      const width = cols * sizeof<T>();
-      panelProduct<T>(rows, nb, a, aStride, panel + at * width, panel + (to + r) * width, width, -1, 1, cols, scratch);
-    }
+  const rows = min(MC, count - r);
+  let a = l + r * stride, aStride = stride;
+  if (isTransposed) {
+    a = scratch + 256;
+    aStride = (nb + SKEW) * sizeof<T>();
+    transposeInto<T>(nb, rows, l + r * sizeof<T>(), stride, a, aStride);
+  }
+  for (let unit = begin; unit < end; unit++) {
+    const j = unit * NR;
+    const cols = m - j > V ? NR : V;
+    const panel = packed + <usize>j * n * sizeof<T>();
+    const width = cols * sizeof<T>();
+    panelProduct<T>(rows, nb, a, aStride, panel + at * width, panel + (to + r) * width, width, -1, 1, cols, scratch);
   }
 }

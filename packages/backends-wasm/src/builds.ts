@@ -23,5 +23,9 @@ export async function compileBuild(wanted?: WasmBuild): Promise<{ build: WasmBui
 }
 
 function binaryOf(build: WasmBuild): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(sources[build]), (character) => character.charCodeAt(0));
+  const binary = atob(sources[build]);
+  const bytes = new Uint8Array(binary.length);
+  // A loop of its own: `from` takes 15 ms for this.
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
 }

@@ -8,6 +8,7 @@ import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./co
 import { type Engine, startEngine } from "./engine.ts";
 import { badOption, kernelsClosed } from "./errors.ts";
 import { WasmMemory } from "./memory/wasm-memory.ts";
+import { chainGram, chainSquares, chainTimes, chainTransposeTimes } from "./products/chain.ts";
 import { cholesky } from "./products/cholesky.ts";
 import { dot } from "./products/dot.ts";
 import { gemm, gemmEach, gram } from "./products/gemm.ts";
@@ -108,6 +109,10 @@ function kernelsOn(engine: Engine, name: string): WasmKernels {
     gatherColumns: (a, columns, out) => gatherColumns(open(), { a, columns, out }),
     sparseTimes: (spec) => sparseTimes(open(), spec),
     panelProducts: (spec) => panelProducts(open(), spec),
+    chainTimes: (spec) => chainTimes(open(), spec),
+    chainTransposeTimes: (spec) => chainTransposeTimes(open(), spec),
+    chainGram: (spec) => chainGram(open(), spec),
+    chainSquares: (spec) => chainSquares(open(), spec),
     sparseConvolve: (spec) => sparseConvolve(open(), spec),
     sparseConvolveBack: (spec) => sparseConvolveBack(open(), spec),
     sparseGradients: (spec) => sparseGradients(open(), spec),

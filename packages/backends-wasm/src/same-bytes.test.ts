@@ -43,6 +43,14 @@ function everyKernel(kernels: Kernels, dtype: Dtype, residence: Residence): Map<
     kernels.triangularSolve({ l: spd, transpose, b });
     results.set(`triangularSolve ${transpose}`, b.data);
   }
+  // Of one right-hand side threads share the rows, from some thousand on.
+  const [n, large] = [1700, make.real(1700, 1700)];
+  for (let i = 0; i < n; i++) large.data[i * n + i] = n;
+  for (const transpose of [false, true]) {
+    const b = make.real(n, 1);
+    kernels.triangularSolve({ l: large, transpose, b });
+    results.set(`triangularSolve of one ${transpose}`, b.data);
+  }
 
   const other = make.real(1100, 301);
   results.set("dot", Float64Array.of(kernels.dot(tall.data, other.data)));
@@ -109,6 +117,25 @@ function everyKernel(kernels: Kernels, dtype: Dtype, residence: Residence): Map<
     .set("sparseConvolve where there is room", sparseOut)
     .set("sparseConvolveBack where there is room", sparseBack);
   results.set("sparseGradients where there is room", slopes);
+  const [count, classes] = [40, 5 * 32];
+  const kept = { pattern, start: 0, inputs: make.realVector(count * 36 * 32), gate: make.realVector(count * 70 * 32) };
+  const last = {
+    rows: 5,
+    cols: 70,
+    starts: Uint32Array.of(0, 9, 9, 30, 30, 45),
+    columns: pattern.columns.slice(0, 45),
+  };
+  const through = { pattern: last, start: 630, inputs: make.realVector(count * 70 * 32), weights: make.real(5, 70) };
+  const chain = { count, size: 675, layers: [kept, through] };
+  const [x, probabilities] = [make.realVector(675), make.realVector(count * classes).map(Math.abs) as Vec];
+  const [tangents, curved] = [make.vector(count * classes), make.vector(675)];
+  kernels.chainTimes!({ chain, x, out: tangents });
+  kernels.chainTransposeTimes!({ chain, u: tangents, out: x });
+  kernels.chainGram!({ chain, x, probabilities, out: curved });
+  const squares = [make.vector(count * 70 * 32), make.vector(count * classes)];
+  kernels.chainSquares!({ chain, probabilities, out: squares });
+  results.set("chainTimes where there is room", tangents).set("chainTransposeTimes where there is room", x);
+  results.set("chainGram where there is room", curved).set("chainSquares where there is room", squares[0]!);
   const steps = [
     ["sigmoid", 0],
     ["multiply", 0, 2],

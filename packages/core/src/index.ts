@@ -162,6 +162,10 @@ export {
 } from "./kernels/kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
+  ChainGramSpec,
+  ChainSquaresSpec,
+  ChainTimesSpec,
+  ChainTransposeTimesSpec,
   ConvolutionGradientsSpec,
   ConvolutionShape,
   ConvolveBackSpec,
@@ -174,6 +178,8 @@ export type {
   Kernels,
   MaxWindowsSpec,
   MomentumStepSpec,
+  PanelChain,
+  PanelLayer,
   PanelProductsSpec,
   SparseConvolution,
   SparseConvolveBackSpec,
@@ -187,6 +193,9 @@ export type {
   WindowsSpec,
 } from "./kernels/kernels.ts";
 export { panelWidth } from "./kernels/kernels.ts";
+export { checkChain, checkSquares } from "./kernels/panels/reference-chain.ts";
+export { checkPanelProducts, checkSparseTimes } from "./kernels/panels/reference-sparse.ts";
+export { checkSparseConvolution } from "./kernels/panels/reference-sparse-convolution.ts";
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
@@ -316,6 +325,7 @@ export {
   type OutputFactor,
   type OutputFactorCall,
   readsValues,
+  type SoftmaxHessian,
   type Task,
 } from "./task/task.ts";
 export { type TeacherDataset, teacherDataset } from "./task/teacher-dataset.ts";

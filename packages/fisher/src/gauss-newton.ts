@@ -136,6 +136,10 @@ function factorWith(linearization: Linearization, root: OutputFactor, scratch: S
       backwardInto(v, out);
     },
     gramTimes(x, out) {
+      if (root.softmax && linearization.softmaxGram && dtypeOf(out) === dtype) {
+        linearization.softmaxGram(root.softmax, inDtype(x, dtype), out);
+        return;
+      }
       const { t, u, v } = scratch;
       linearization.forward(inDtype(x, dtype), t);
       root.transposeTimes(t, u);
@@ -145,10 +149,13 @@ function factorWith(linearization: Linearization, root: OutputFactor, scratch: S
     columnNormsSquared() {
       if (!norms) {
         const sums = zeros(linearization.dim, dtype);
-        linearization.sumOfSquares(
-          isMany ? signedSums(root, outputs, examples) : rootColumns(root, outputs, examples),
-          sums,
-        );
+        if (root.softmax && linearization.softmaxSquares) linearization.softmaxSquares(root.softmax, sums);
+        else {
+          linearization.sumOfSquares(
+            isMany ? signedSums(root, outputs, examples) : rootColumns(root, outputs, examples),
+            sums,
+          );
+        }
         norms = Float64Array.from(sums);
       }
       return norms;

@@ -19,7 +19,7 @@ import {
   zeros,
 } from "@secateur/core";
 import { overRows, type QuadraticModel, refit, withPrunedModel, withResidentRows } from "@secateur/core/linalg";
-import { chitaDefaults } from "./chita-defaults.ts";
+import { chitaDefaults, effortFor } from "./chita-defaults.ts";
 import { overflow } from "./errors.ts";
 import { shrinkPath } from "./path/shrink-path.ts";
 import { chitaPlan } from "./plan.ts";
@@ -35,9 +35,9 @@ import { chitaWork } from "./work.ts";
 export interface ChitaOptions {
   /** Largest number of rows (after reduction to the number of weights) for the row-space method. */
   readonly maxRows?: number | undefined;
-  /** Iterations on the relaxation, >= 1. */
+  /** Iterations on the relaxation, >= 1; default: 20, beyond 1,024 rows 60. */
   readonly iterations?: number | undefined;
-  /** Swap-pool members of each kind; 0 = no swaps. */
+  /** Swap-pool members of each kind; 0 = no swaps; default: 64, beyond 1,024 rows a sixteenth of them. */
   readonly pool?: number | undefined;
   /** Rounds of swaps. */
   readonly rounds?: number | undefined;
@@ -144,16 +144,15 @@ interface RowsTask {
 
 async function solveRows(task: RowsTask, ctx: RunContext): Promise<Solution> {
   const { problem, columns, keep, options } = task;
-  const { pool = chitaDefaults.pool, rounds = chitaDefaults.rounds } = options;
+  const { rounds = chitaDefaults.rounds } = options;
   const model = await reduceRows(task.model);
+  const effort = effortFor(model.rows);
+  const { pool = effort.pool, iterations: most = effort.iterations } = options;
   const everything = columns.length <= keep;
   const found =
     everything || keep === 0
       ? trivial(model, keep)
-      : await searchSupport(
-          { model, keep, pool, rounds, iterations: options.iterations ?? chitaDefaults.iterations },
-          ctx,
-        );
+      : await searchSupport({ model, keep, pool, rounds, iterations: most }, ctx);
   const w = zeros(problem.w.cols, model.dtype);
   const mask = new Uint8Array(problem.w.cols);
   const polished = await polish(task.model, found, ctx);

@@ -15,12 +15,18 @@ const form = z
   );
 
 const chitaOptions = z.strictObject({
-  iterations: z.int().min(1).default(chitaDefaults.iterations).describe("iterations on the relaxation"),
+  iterations: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(`iterations on the relaxation (default: ${chitaDefaults.iterations}, beyond 1,024 gradient rows 60)`),
   pool: z
     .int()
     .min(0)
-    .default(chitaDefaults.pool)
-    .describe("swap candidates of each kind, kept and pruned; 0 = no swaps"),
+    .optional()
+    .describe(
+      `swap candidates of each kind, kept and pruned; 0 = no swaps (default: ${chitaDefaults.pool}, beyond 1,024 gradient rows a sixteenth of them)`,
+    ),
   rounds: z.int().min(0).default(chitaDefaults.rounds).describe("rounds of swaps"),
   maxRows: z
     .int()

@@ -148,7 +148,7 @@ function stagedBytes(engine: Engine): number {
   return Math.min(engine.slabs.a.bytes, 512 * 1024 * (engine.threads + 1));
 }
 
-/** Units a thread at least: threads take two at a time, and the last of them should be small. */
+/** Units a thread, where there are enough rows: threads take shares of what is left, and the last of them should be small. */
 const UNITS_PER_THREAD = 8;
 
 /** Out's block to cut into units. */

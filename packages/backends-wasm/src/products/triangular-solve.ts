@@ -1,6 +1,6 @@
 /**
  * L X = B and L'X = B in place, by blocks: the right-hand sides are packed into panels of two vectors, then each diagonal block is
- * solved for all panels and its part taken out of the rows that are left. Panels are independent, so threads share them.
+ * solved for all panels and its part taken out of the rows that are left. Panels are independent, so threads share them, or the rows where panels are few.
  */
 import { checkTriangularSolve, type Mat, type TriangularSolveSpec } from "@secateur/core";
 import type { Engine } from "../engine.ts";
@@ -10,6 +10,8 @@ import { ceilTo, floorTo, ranges } from "./tiles.ts";
 
 /** Unknowns solved at a time. */
 const BLOCK = 64;
+/** Rows of a unit where there are fewer panels than threads, as in assembly/triangular.ts. */
+const ROW_BLOCK = 120;
 
 /** Solves in place in `b` [n, m]. */
 export function triangularSolve(engine: Engine, spec: TriangularSolveSpec): void {
@@ -73,10 +75,13 @@ function solvePanels(engine: Engine, { l, isTransposed, packed, m, source }: Pan
       const rows = { rowFrom: restFrom + start, rowTo: restFrom + end, colFrom: from, colTo: to };
       const coefficients = placeBlock(engine, engine.slabs.a, l, isTransposed ? flip(rows) : rows);
       const count = end - start;
+      const cost = (nb * count * m * size) / 48;
+      const isFew = panels < engine.threads;
       engine.run(
-        `eliminateBlock${bits}`,
-        panels,
-        (nb * count * m * size) / 48,
+        `${isFew ? "eliminateRows" : "eliminateBlock"}${bits}`,
+        isFew ? Math.ceil(count / ROW_BLOCK) : panels,
+        // Of few right-hand sides the coefficients' way through memory is the cost.
+        isFew ? Math.max(cost, nb * count * size * 0.1) : cost,
         ...[coefficients.address, coefficients.stride, nb, flag, packed, n, m, from, restFrom + start, count],
       );
     }

@@ -18,7 +18,7 @@ export const FAILED = 50;
 export const KERNEL = 51;
 /** How many units it has. */
 export const UNITS = 52;
-/** Into how many shares a thread thinks the units that are left, of which it takes one: large ones at first, single units at the end. */
+/** A thread takes one of so many equal shares of the units that are left: many units at first, single ones at the end. */
 export const SHARES = 53;
 /** How many arguments follow. */
 export const ARGUMENT_COUNT = 54;

@@ -1,5 +1,6 @@
 /** One list of calls for each kernel: every variant, on shapes that fit no tile. */
 import { type Kernels, type Mat, matrix, referenceKernels, type WindowShape, windowsShape } from "@secateur/core";
+import { chainGramCases, chainSquaresCases, chainTimesCases, chainTransposeTimesCases } from "./chain-cases.ts";
 import { convolutionGradientsCases, convolveBackCases, convolveCases } from "./convolution-cases.ts";
 import { elementwiseCases, softmaxCases } from "./elementwise-cases.ts";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
@@ -326,6 +327,10 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
   ),
   sparseTimes: sparseTimesCases,
   panelProducts: panelProductsCases,
+  chainTimes: chainTimesCases,
+  chainTransposeTimes: chainTransposeTimesCases,
+  chainGram: chainGramCases,
+  chainSquares: chainSquaresCases,
   sparseConvolve: sparseConvolveCases,
   sparseConvolveBack: sparseConvolveBackCases,
   sparseGradients: sparseGradientsCases,

@@ -14,7 +14,7 @@ const shapes: readonly (readonly [rows: number, cols: number, count: number])[] 
   [300, 7, 2],
 ];
 
-function patternOf(rows: number, cols: number): SparsePattern {
+export function patternOf(rows: number, cols: number): SparsePattern {
   const starts = [0];
   const columns: number[] = [];
   for (let row = 0; row < rows; row++) {

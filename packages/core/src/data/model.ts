@@ -3,7 +3,7 @@
 import type { Mat, Vec } from "../problem/matrix.ts";
 import type { RunContext } from "../run-context.ts";
 import type { Evaluation } from "../task/evaluate.ts";
-import type { LossSum, Task } from "../task/task.ts";
+import type { LossSum, SoftmaxHessian, Task } from "../task/task.ts";
 import type { Batch, Dataset } from "./dataset.ts";
 import type { LayerInputs, LayerInputsRequest } from "./layer-inputs.ts";
 import type { FloatTensors, TensorSpec, Tensors } from "./tensor.ts";
@@ -134,6 +134,10 @@ export interface Linearization {
   backward(u: FloatTensors, out: Vec): void;
   /** out [p] = sum over the given u and over the examples i of the squares of J_i'u_i; every u, shaped like the outputs, is overwritten */
   sumOfSquares(us: Iterable<FloatTensors>, out: Vec): void;
+  /** out [p] = the diagonal of J'B J. Present where that takes less than the squares for the columns of a root of B. */
+  softmaxSquares?(hessian: SoftmaxHessian, out: Vec): void;
+  /** out [p] = J'B J x. Present where that takes less than a product with J and one with J'. */
+  softmaxGram?(hessian: SoftmaxHessian, x: Vec, out: Vec): void;
   /**
    * out [c, c] = sum over the given u and over the examples i of g g', g = (J_i'u_i)[columns] (flat indices, ascending); every
    * u is overwritten. examples * c^2 / 2 multiply-adds for each u. Absent where single columns of J cost as much as all of them.

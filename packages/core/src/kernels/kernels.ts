@@ -231,6 +231,71 @@ export interface PanelProductsSpec {
   readonly out: Vec;
 }
 
+/** A dense layer of a {@link PanelChain}. */
+export interface PanelLayer {
+  /** [count, inputs, 32], what it was given. */
+  readonly inputs: Vec;
+  /** Its weights that take part, of [outputs, inputs]. */
+  readonly pattern: SparsePattern;
+  /** Where those stand in flat vectors, in the pattern's order. */
+  readonly start: number;
+  /** [outputs, inputs], all its weights, which tangents of the layer before and deltas for it go through; of the first layer not read. */
+  readonly weights?: Mat;
+  /** [count, outputs, 32]; behind the layer goes on what meets a number above 0 there, as behind a ReLU; default: everything. */
+  readonly gate?: Vec;
+}
+
+/**
+ * The outputs of a chain of dense layers as a function of some of their weights, linear around the present ones: its Jacobian is J, for examples in panels
+ * [count, features, 32]. Not to be changed: kernels remember what they make of it.
+ */
+export interface PanelChain {
+  readonly count: number;
+  /** Length of the flat vectors; no two layers' entries overlap there. */
+  readonly size: number;
+  /** At least one; each takes as many features as the one before it gives. */
+  readonly layers: readonly PanelLayer[];
+}
+
+/** out = J x */
+export interface ChainTimesSpec {
+  readonly chain: PanelChain;
+  /** [size] */
+  readonly x: Vec;
+  /** [count, outputs, 32], overwritten */
+  readonly out: Vec;
+}
+
+/** out = J'u */
+export interface ChainTransposeTimesSpec {
+  readonly chain: PanelChain;
+  /** [count, outputs, 32] */
+  readonly u: Vec;
+  /** [size]; the places of entries are overwritten, others stay */
+  readonly out: Vec;
+}
+
+/** out = J'B J x with B = diag(p) - p p' for each example, the Hessian of the cross-entropy in the logits. */
+export interface ChainGramSpec {
+  readonly chain: PanelChain;
+  /** [size] */
+  readonly x: Vec;
+  /** [count, outputs, 32]; zeros leave an example out */
+  readonly probabilities: Vec;
+  /** [size]; the places of entries are overwritten, others stay. May be `x`. */
+  readonly out: Vec;
+}
+
+/** What curvature the cross-entropy has along the outputs of every layer: the diagonals of D'B D, D = dlogits/doutputs and B as for {@link ChainGramSpec}. */
+export interface ChainSquaresSpec {
+  /** Its inputs and entries are not read. */
+  readonly chain: PanelChain;
+  /** [count, outputs, 32], >= 0 */
+  readonly probabilities: Vec;
+  /** For each layer [count, its outputs, 32], overwritten; behind a gate that is closed 0. */
+  readonly out: readonly Vec[];
+}
+
 /**
  * A convolution over few of its weights, of images in panels: `shape.batch` counts panels, and an image holds 32 examples, side by side for
  * each number: [panels, height, width, channels, 32].
@@ -359,6 +424,12 @@ export interface Kernels {
   /** Products with a sparse matrix; a backend that has none leaves both out, and dense products are used. */
   sparseTimes?(spec: SparseTimesSpec): void;
   panelProducts?(spec: PanelProductsSpec): void;
+
+  /** Products of a chain of dense layers over few weights, all of a panel before the next; a backend that has none leaves all four out, and layers are taken one after the other. */
+  chainTimes?(spec: ChainTimesSpec): void;
+  chainTransposeTimes?(spec: ChainTransposeTimesSpec): void;
+  chainGram?(spec: ChainGramSpec): void;
+  chainSquares?(spec: ChainSquaresSpec): void;
 
   /** Convolutions over few weights; a backend that has none leaves all three out, and masked layers train through the dense ones. */
   sparseConvolve?(spec: SparseConvolveSpec): void;

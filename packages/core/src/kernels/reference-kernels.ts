@@ -32,10 +32,11 @@ import type {
   Kernels,
   TriangularSolveSpec,
 } from "./kernels.ts";
+import { chainGram, chainSquares, chainTimes, chainTransposeTimes } from "./panels/reference-chain.ts";
+import { panelProducts, sparseTimes } from "./panels/reference-sparse.ts";
+import { sparseConvolve, sparseConvolveBack, sparseGradients } from "./panels/reference-sparse-convolution.ts";
 import { convolutionGradients, convolve, convolveBack } from "./reference-convolution.ts";
 import { momentumStep } from "./reference-momentum.ts";
-import { panelProducts, sparseTimes } from "./reference-sparse.ts";
-import { sparseConvolve, sparseConvolveBack, sparseGradients } from "./reference-sparse-convolution.ts";
 import { gatherWindows, maxWindows, scatterWindows, transposeBlocks } from "./reference-windows.ts";
 import { gramOfWindows } from "./window-gram.ts";
 
@@ -82,6 +83,10 @@ export const referenceKernels: Kernels = {
   sparseConvolveBack,
   sparseGradients,
   panelProducts,
+  chainTimes,
+  chainTransposeTimes,
+  chainGram,
+  chainSquares,
   largest,
   relu,
   reluBackward,

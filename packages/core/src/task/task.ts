@@ -69,10 +69,20 @@ export interface OutputFactorCall {
   readonly temperature?: number;
 }
 
+/** B = diag(p) - p p' for every example. */
+export interface SoftmaxHessian {
+  /** The only output that the loss reads. */
+  readonly output: string;
+  /** p [examples, classes]; not to be changed. */
+  readonly probabilities: Float64Array;
+}
+
 /** Products with R and R', examples side by side. */
 export interface OutputFactor {
   /** Columns of R for one example: vectors u hold [examples, columns] numbers. */
   readonly columns: number;
+  /** R R', where it is this. */
+  readonly softmax?: SoftmaxHessian;
   /** out = R u. Outputs the task does not read are set to zero. */
   times(u: Vec, out: FloatTensors): void;
   /** out = R's column `index` for every example, what `times` gives for unit vectors, where that has a way of its own. */

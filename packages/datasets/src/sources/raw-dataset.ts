@@ -45,8 +45,8 @@ export interface RawExamples {
   readonly normalisation: Normalisation;
 }
 
-/** Writes one normalised example, whose values begin at `from`, to `out` from `to` on. */
-type WriteExample = (out: Float32Array, to: number, from: number) => void;
+/** Writes the normalised examples at some indices to `out`, one after the other. */
+type WriteExamples = (out: Float32Array, indices: Uint32Array) => void;
 
 /**
  * Wraps checked examples as a dataset. O(channels) time and memory; a batch is O(batch * features).
@@ -55,17 +55,16 @@ type WriteExample = (out: Float32Array, to: number, from: number) => void;
 export function rawDataset(examples: RawExamples): Dataset {
   const { name, values, size, targets, inputShape } = examples;
   const features = values.length / size;
-  const writeExample = values instanceof Uint8Array ? bytesWriter(examples, values) : floatsWriter(examples, values);
+  const writeExamples = values instanceof Uint8Array ? bytesWriter(examples, values) : floatsWriter(examples, values);
 
   const whole = targets && { shape: [size, ...targets.shape], data: targets.data };
 
   function batch(indices: Uint32Array, room?: BatchRoom): Batch {
     const data = room?.(indices.length * features) ?? new Float32Array(indices.length * features);
-    for (let i = 0; i < indices.length; i++) {
-      const index = indices[i]!;
+    for (const index of indices) {
       if (index >= size) throw new RangeError(`${name} has ${size} examples and no example ${index}`);
-      writeExample(data, i * features, index * features);
     }
+    writeExamples(data, indices);
     return {
       size: indices.length,
       inputs: { [inputName]: { shape: [indices.length, ...inputShape], data } },
@@ -106,33 +105,49 @@ function planes({ normalisation, inputShape, isChannelsLast, values, size }: Raw
   return isChannelsLast ? { count, length, apart: 1, step: count } : { count, length, apart: length, step: 1 };
 }
 
-function bytesWriter(examples: RawExamples, values: Uint8Array): WriteExample {
+function bytesWriter(examples: RawExamples, values: Uint8Array): WriteExamples {
   const { count, length, apart, step } = planes(examples);
+  const features = count * length;
   const tables = Array.from({ length: count }, (_, channel) => {
     const normalise = normaliser(examples.normalisation, channel);
     return Float32Array.from({ length: 256 }, (_, value) => normalise(value));
   });
-  return (out, to, from) => {
-    for (let channel = 0; channel < count; channel++) {
-      const table = tables[channel]!;
-      const [start, target] = [from + channel * length, to + channel * apart];
-      for (let i = 0; i < length; i++) out[target + i * step] = table[values[start + i]!]!;
+  return (out, indices) => {
+    for (let example = 0; example < indices.length; example++) {
+      for (let channel = 0; channel < count; channel++) {
+        const target = example * features + channel * apart;
+        const start = indices[example]! * features + channel * length;
+        writeRun(out, { target, step }, values.subarray(start, start + length), tables[channel]!);
+      }
     }
   };
 }
 
-function floatsWriter(examples: RawExamples, values: Float32Array): WriteExample {
+/** Writes what a table says of some values. A loop of its own for values side by side is nearly twice as fast. */
+function writeRun(out: Float32Array, to: { target: number; step: number }, values: Uint8Array, table: Float32Array) {
+  const { target, step } = to;
+  if (step === 1) for (let i = 0; i < values.length; i++) out[target + i] = table[values[i]!]!;
+  else for (let i = 0; i < values.length; i++) out[target + i * step] = table[values[i]!]!;
+}
+
+function floatsWriter(examples: RawExamples, values: Float32Array): WriteExamples {
   const { divisor, mean, std } = examples.normalisation;
   const { count, length, apart, step } = planes(examples);
   if (divisor === 1 && count === 1 && mean[0] === 0 && std[0] === 1) {
-    return (out, to, from) => out.set(values.subarray(from, from + length), to);
+    return (out, indices) =>
+      indices.forEach((index, example) => {
+        out.set(values.subarray(index * length, (index + 1) * length), example * length);
+      });
   }
   const normalisers = Array.from({ length: count }, (_, channel) => normaliser(examples.normalisation, channel));
-  return (out, to, from) => {
-    for (let channel = 0; channel < count; channel++) {
-      const normalise = normalisers[channel]!;
-      const [start, target] = [from + channel * length, to + channel * apart];
-      for (let i = 0; i < length; i++) out[target + i * step] = normalise(values[start + i]!);
+  return (out, indices) => {
+    for (const [example, index] of indices.entries()) {
+      for (let channel = 0; channel < count; channel++) {
+        const normalise = normalisers[channel]!;
+        const start = (index * count + channel) * length;
+        const target = example * count * length + channel * apart;
+        for (let i = 0; i < length; i++) out[target + i * step] = normalise(values[start + i]!);
+      }
     }
   };
 }

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import { cancelled } from "../errors.ts";
 import type { Hash } from "../job/job.ts";
 
-/** The file that threads start: beside this one, joined with others or not. */
+/** The file that threads start. It lies beside this one, in the sources and where they are joined: everything joined lies in dist itself. */
 const threadEntry = new URL(import.meta.url.endsWith(".ts") ? "./hash-thread.ts" : "./hash-thread.js", import.meta.url);
 
 /** Below, starting a thread takes longer than hashing. */

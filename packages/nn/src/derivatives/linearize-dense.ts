@@ -10,55 +10,38 @@ import {
   firstNotFinite,
   type GradientRequest,
   inputRows,
-  type Kernels,
   type Linearization,
   type Mat,
   matrix,
   notFiniteOutput,
+  type PanelChain,
   plainView,
   type RunContext,
   throwIfAborted,
   unknownName,
   type Vec,
-  zeros,
 } from "@secateur/core";
-import type { DenseSpec } from "../graph/layer-spec.ts";
 import type { NetworkSpec } from "../graph/network-spec.ts";
 import { asOutputs } from "../network-tensors.ts";
 import type { Weights } from "../ops/op.ts";
 import { createPool, type Pool } from "../pool.ts";
+import { type ChainedLayer, chainProducts, denseChain } from "./dense-chain.ts";
 import { denseForward } from "./dense-forward.ts";
+import {
+  canSquare,
+  deltas,
+  inPanels,
+  type Linearized,
+  type LinearLayer,
+  tangents,
+  writeColumnGram,
+  writeSoftmaxSquares,
+  writeSumOfSquares,
+  writeWeightGradients,
+} from "./dense-products.ts";
 import { onColumns, within } from "./on-columns.ts";
 import { namedLinearization, type RowLinearization } from "./row-linearization.ts";
-import {
-  type InputPanels,
-  inputPanels,
-  type SparseWeights,
-  sparseForward,
-  sparseGradients,
-  sparseWeights,
-} from "./sparse-weights.ts";
-
-/** A layer of the linearised network and what it keeps. */
-interface LinearLayer {
-  readonly kind: "dense" | "relu";
-  /** [examples, features], what the layer was given; of a dense layer, its used columns only. */
-  readonly input: Mat;
-  /** Dense only. */
-  readonly dense?: {
-    readonly spec: DenseSpec;
-    readonly W: Mat;
-    /** Where its weight and its bias start in the flat vector; -1 = not asked for. */
-    readonly weightStart: number;
-    readonly biasStart: number;
-    /** Input columns in use; absent = all. */
-    readonly used?: Uint32Array;
-    /** The same inputs for sparse products, shared by all restrictions. */
-    readonly panels: InputPanels;
-    /** Where few weights are in use: those. The columns are then all there. */
-    readonly sparse?: SparseWeights;
-  };
-}
+import { inputPanels, sparseWeights } from "./sparse-weights.ts";
 
 /** Compacting pays when no more than this share of the input columns is in use. */
 const compactShare = 0.75;
@@ -157,7 +140,22 @@ async function linearizeWith(
     const panels = inputPanels(input, pool);
     return [{ kind: "dense", input, dense: { spec: layer, W, weightStart, biasStart, panels } }];
   });
-  return namedLinearization(linearization({ layers, size, logits, kernels, pool }, release), { data, batch });
+  const chained = chainedLayers(layers, pool);
+  const state = { layers, chained, size, logits, kernels, pool, panels: new WeakMap<Float64Array, Vec>() };
+  return namedLinearization(linearization(state, release), { data, batch });
+}
+
+/** The dense layers as a chain, each with what a ReLU behind it was given, or gave to the next one. */
+function chainedLayers(layers: readonly LinearLayer[], pool: Pool): ChainedLayer[] {
+  return layers.flatMap(({ dense }, l): ChainedLayer[] => {
+    if (!dense) return [];
+    const { W, weightStart, panels } = dense;
+    const behind = layers.slice(l + 1);
+    const next = behind.findIndex((layer) => layer.dense);
+    const relu = (next < 0 ? behind : behind.slice(0, next))[0];
+    if (!relu) return [{ W, weightStart, panels }];
+    return [{ W, weightStart, panels, gate: behind[next]?.dense?.panels ?? inputPanels(relu.input, pool) }];
+  });
 }
 
 /** Whether two views have bytes of one buffer in common. */
@@ -179,16 +177,6 @@ function flatStarts(weights: Weights, params: readonly string[]): { starts: Map<
   return { starts, size };
 }
 
-interface Linearized {
-  readonly layers: readonly LinearLayer[];
-  /** p, length of the flat vectors */
-  readonly size: number;
-  readonly logits: Mat;
-  readonly kernels: Kernels;
-  /** Of all restrictions, for what lasts no longer than a product. */
-  readonly pool: Pool;
-}
-
 function linearization(state: Linearized, release: () => void): RowLinearization {
   const { layers, size, logits } = state;
   return {
@@ -203,6 +191,7 @@ function linearization(state: Linearized, release: () => void): RowLinearization
       deltas(state, u, (layer, delta) => writeWeightGradients(state, { layer, delta, out }));
     },
     sumOfSquares: (us, out) => writeSumOfSquares(state, us, out),
+    ...(canSquare(state) && { softmaxSquares: (p: Float64Array, out: Vec) => writeSoftmaxSquares(state, p, out) }),
     columnGram: (us, columns, out) => writeColumnGram(state, { us, columns, out }),
     restricted: (columns) => overColumns(state, columns),
     release,
@@ -211,11 +200,33 @@ function linearization(state: Linearized, release: () => void): RowLinearization
 
 /** The linearisation whose flat vectors hold the given weights only. */
 function overColumns(state: Linearized, columns: Uint32Array): RowLinearization {
+  const chain = denseChain({ layers: state.chained, columns, examples: state.logits.rows }, state.pool);
+  if (chain) return overChain(state, { chain, columns });
   const { inner, free } = compacted(state, columns);
   const whole = linearization(inner, free);
   return {
     ...whole,
     ...onColumns(whole, columns),
+    columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: within(columns, inside), out }),
+    restricted: (inside) => overColumns(state, within(columns, inside)),
+  };
+}
+
+/** Products of a chain; what else there is of all weights. */
+function overChain(
+  state: Linearized,
+  { chain, columns }: { chain: PanelChain; columns: Uint32Array },
+): RowLinearization {
+  const { logits, pool } = state;
+  const whole = linearization(state, () => {});
+  const { forward, backward, gram } = chainProducts(chain, pool);
+  return {
+    ...whole,
+    ...onColumns(whole, columns),
+    cost: logits.rows * chain.layers.reduce((sum, { pattern }) => sum + pattern.columns.length, 0),
+    forward,
+    backward,
+    softmaxGram: (p, x, out) => gram(inPanels(state, p), x, out),
     columnGram: (us, inside, out) => writeColumnGram(state, { us, columns: within(columns, inside), out }),
     restricted: (inside) => overColumns(state, within(columns, inside)),
   };
@@ -252,143 +263,9 @@ function compacted(state: Linearized, columns: Uint32Array): { inner: Linearized
   };
 }
 
-/** out = J x */
-function tangents({ layers, kernels, pool }: Linearized, x: Vec, out: Mat): void {
-  let t: Mat | undefined;
-  for (const { kind, input, dense } of layers) {
-    if (kind === "relu") {
-      if (t) kernels.reluBackward(input.data, t.data, t.data);
-      continue;
-    }
-    const { spec, W, weightStart, biasStart, used, sparse } = dense!;
-    const y = matrix(input.rows, spec.out, pool.take(input.rows * spec.out));
-    if (t) {
-      kernels.gemm({ a: t, b: W, transposeB: true, out: y });
-      pool.give(t.data);
-    }
-    if (sparse) sparseForward(sparse, { x, y, adds: t !== undefined }, pool);
-    else if (weightStart < 0 && !t) y.data.fill(0);
-    else if (weightStart >= 0) {
-      const V = matrix(spec.out, spec.in, x.subarray(weightStart, weightStart + spec.out * spec.in));
-      kernels.gemm({ a: input, b: used ? pickColumns(V, used) : V, transposeB: true, out: y, beta: t ? 1 : 0 });
-    }
-    if (biasStart >= 0) kernels.addRow(y, x.subarray(biasStart, biasStart + spec.out));
-    t = y;
-  }
-  out.data.set(t!.data);
-  pool.give(t!.data);
-}
-
-/** Hands every dense layer its delta [examples, out], last layer first. `u` is overwritten. */
-function deltas({ layers, kernels, pool }: Linearized, u: Mat, visit: (layer: LinearLayer, delta: Mat) => void): void {
-  let delta = u;
-  const first = layers.findIndex(({ dense }) => dense);
-  for (let l = layers.length - 1; l >= first; l--) {
-    const layer = layers[l]!;
-    if (layer.kind === "relu") {
-      kernels.reluBackward(layer.input.data, delta.data, delta.data);
-      continue;
-    }
-    visit(layer, delta);
-    if (l === first) break;
-    const { spec, W } = layer.dense!;
-    const previous = matrix(delta.rows, spec.in, pool.take(delta.rows * spec.in));
-    kernels.gemm({ a: delta, b: W, out: previous });
-    if (delta !== u) pool.give(delta.data);
-    delta = previous;
-  }
-  if (delta !== u) pool.give(delta.data);
-}
-
-/** Writes delta'input and the column sums of delta to the layer's places in out. */
-function writeWeightGradients({ kernels, pool }: Linearized, spec: { layer: LinearLayer; delta: Mat; out: Vec }): void {
-  const { layer, delta, out } = spec;
-  const { spec: dense, weightStart, biasStart, used, sparse } = layer.dense!;
-  if (sparse) sparseGradients(sparse, { delta, out }, pool);
-  else if (weightStart >= 0) {
-    const target = matrix(dense.out, dense.in, out.subarray(weightStart, weightStart + dense.out * dense.in));
-    const product = used ? matrix(dense.out, used.length, zeros(dense.out * used.length, dtypeOf(out))) : target;
-    kernels.gemm({ a: delta, transposeA: true, b: layer.input, out: product });
-    if (used) spreadColumns(product, used, target);
-  }
-  if (biasStart >= 0) kernels.columnSums(delta, out.subarray(biasStart, biasStart + dense.out));
-}
-
-function writeSumOfSquares(state: Linearized, us: Iterable<Mat>, out: Vec): void {
-  const { kernels, pool } = state;
-  const sums = new Map<LinearLayer, Mat>();
-  for (const u of us) {
-    deltas(state, u, (layer, delta) => {
-      const sum = sums.get(layer) ?? { ...delta, data: pool.take(delta.data.length).fill(0) };
-      sums.set(layer, sum);
-      addSquares(sum.data, delta.data);
-    });
-  }
-  for (const [layer, delta] of sums) {
-    // Of the size of the panels, which take the same vector later.
-    const room = pool.take(layer.dense!.panels.size);
-    const input = { ...layer.input, data: room.subarray(0, layer.input.data.length) };
-    kernels.multiply(layer.input.data, layer.input.data, input.data);
-    const { sparse: _products, ...dense } = layer.dense!;
-    writeWeightGradients(state, { layer: { ...layer, input, dense }, delta, out });
-    pool.give(room);
-    pool.give(delta.data);
-  }
-}
-
-function addSquares(sum: Vec, x: Vec): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + x[i]! * x[i]!;
-}
-
-/** Sums the Gram matrices of the chosen columns of the rows J_i'u_i, written out for one u after the other. */
-function writeColumnGram(state: Linearized, spec: { us: Iterable<Mat>; columns: Uint32Array; out: Mat }): void {
-  const { kernels } = state;
-  const { us, columns, out } = spec;
-  out.data.fill(0);
-  for (const u of us) {
-    const A = matrix(u.rows, columns.length, kernels.alloc(u.rows * columns.length, dtypeOf(u.data)));
-    deltas(state, u, (layer, delta) => writeColumns(A, { layer, delta, columns }));
-    kernels.gram({ a: A, transpose: true, out, beta: 1 });
-    kernels.free(A.data);
-  }
-}
-
-/** Writes the entries delta_o x_i of the chosen weights of a layer, and delta_o of its chosen biases, into their columns. */
-function writeColumns(A: Mat, spec: { layer: LinearLayer; delta: Mat; columns: Uint32Array }): void {
-  const { layer, delta, columns } = spec;
-  const { spec: dense, weightStart, biasStart } = layer.dense!;
-  const { input } = layer;
-  const weights = dense.out * dense.in;
-  columns.forEach((j, s) => {
-    if (weightStart >= 0 && j >= weightStart && j < weightStart + weights) {
-      const [o, i] = [Math.floor((j - weightStart) / dense.in), (j - weightStart) % dense.in];
-      for (let r = 0; r < A.rows; r++) {
-        A.data[r * A.cols + s] = delta.data[r * delta.cols + o]! * input.data[r * input.cols + i]!;
-      }
-    } else if (biasStart >= 0 && j >= biasStart && j < biasStart + dense.out) {
-      for (let r = 0; r < A.rows; r++) A.data[r * A.cols + s] = delta.data[r * delta.cols + j - biasStart]!;
-    }
-  });
-}
-
 /** A copy in a new vector. */
 function copied(a: Mat, room: (length: number, dtype: Dtype) => Vec): Mat {
   const data = room(a.data.length, dtypeOf(a.data));
   data.set(a.data);
   return { ...a, data };
-}
-
-function pickColumns(a: Mat, columns: Uint32Array): Mat {
-  const out = matrix(a.rows, columns.length, zeros(a.rows * columns.length, dtypeOf(a.data)));
-  for (let i = 0; i < a.rows; i++) {
-    for (let s = 0; s < columns.length; s++) out.data[i * columns.length + s] = a.data[i * a.cols + columns[s]!]!;
-  }
-  return out;
-}
-
-function spreadColumns(a: Mat, columns: Uint32Array, out: Mat): void {
-  out.data.fill(0);
-  for (let i = 0; i < a.rows; i++) {
-    for (let s = 0; s < columns.length; s++) out.data[i * out.cols + columns[s]!] = a.data[i * a.cols + s]!;
-  }
 }

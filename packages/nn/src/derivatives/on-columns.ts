@@ -11,7 +11,7 @@ export function within(columns: Uint32Array, inside: Uint32Array): Uint32Array {
 export function onColumns(
   whole: RowLinearization,
   columns: Uint32Array,
-): Pick<RowLinearization, "dim" | "forward" | "backward" | "sumOfSquares"> {
+): Pick<RowLinearization, "dim" | "forward" | "backward" | "sumOfSquares" | "softmaxSquares"> {
   const full = zeros(whole.dim, dtypeOf(whole.logits.data));
   const gather = (out: Vec): void => {
     for (let s = 0; s < columns.length; s++) out[s] = full[columns[s]!]!;
@@ -27,6 +27,12 @@ export function onColumns(
       whole.backward(u, full);
       gather(out);
     },
+    ...(whole.softmaxSquares && {
+      softmaxSquares(p: Float64Array, out: Vec) {
+        whole.softmaxSquares!(p, full);
+        gather(out);
+      },
+    }),
     sumOfSquares(us, out) {
       whole.sumOfSquares(us, full);
       gather(out);

@@ -17,6 +17,9 @@ export interface RowLinearization extends Pick<Linearization, "dim" | "cost" | "
   forward(x: Vec, out: Mat): void;
   backward(u: Mat, out: Vec): void;
   sumOfSquares(us: Iterable<Mat>, out: Vec): void;
+  /** @param p - [examples, outputs] */
+  softmaxGram?(p: Float64Array, x: Vec, out: Vec): void;
+  softmaxSquares?(p: Float64Array, out: Vec): void;
   columnGram?(us: Iterable<Mat>, columns: Uint32Array, out: Mat): void;
   restricted(columns: Uint32Array): RowLinearization;
 }
@@ -36,6 +39,12 @@ export function namedLinearization(
     forward: (x, out) => inner.forward(x, rowsOfOutputs(out)),
     backward: (u, out) => inner.backward(rowsOfOutputs(u), out),
     sumOfSquares: (us, out) => inner.sumOfSquares(allRows(us), out),
+    ...(inner.softmaxSquares && {
+      softmaxSquares: ({ probabilities }, out) => inner.softmaxSquares!(probabilities, out),
+    }),
+    ...(inner.softmaxGram && {
+      softmaxGram: ({ probabilities }, x, out) => inner.softmaxGram!(probabilities, x, out),
+    }),
     ...(inner.columnGram
       ? {
           columnGram: (us: Iterable<FloatTensors>, columns: Uint32Array, out: Mat) =>

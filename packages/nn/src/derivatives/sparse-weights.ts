@@ -64,23 +64,41 @@ export function sparseWeights(
 ): SparseWeights | undefined {
   const { examples, inputs, outputs, start, columns, panels } = spec;
   if (!kernels.sparseTimes || !kernels.panelProducts || examples * outputs * inputs < leastWork) return undefined;
-  const first = firstFrom(columns, start);
-  const places = columns.subarray(first, firstFrom(columns, start + outputs * inputs));
-  const looked = new Uint8Array(inputs);
-  const own = new Uint32Array(places.length);
-  for (let e = 0; e < places.length; e++) {
-    own[e] = (places[e]! - start) % inputs;
-    looked[own[e]!] = 1;
+  const { pattern, start: first, looked } = keptPattern({ rows: outputs, cols: inputs, start, columns });
+  const entries = pattern.columns.length;
+  if (entries > mostKept * outputs * looked) return undefined;
+  return { pattern, places: columns.subarray(first, first + entries), panels };
+}
+
+/**
+ * Which of some places are weights of a layer.
+ *
+ * @param spec.start - where its weights [rows, cols] begin; below 0 none are
+ * @param spec.columns - places in the flat vector, ascending
+ * @returns as a pattern; where the first of them stands among the columns; how many inputs they look at
+ */
+export function keptPattern(spec: { rows: number; cols: number; start: number; columns: Uint32Array }): {
+  pattern: SparsePattern;
+  start: number;
+  looked: number;
+} {
+  const { rows, cols, start, columns } = spec;
+  const first = start < 0 ? 0 : firstFrom(columns, start);
+  const end = start < 0 ? 0 : firstFrom(columns, start + rows * cols);
+  const looked = new Uint8Array(cols);
+  const own = new Uint32Array(end - first);
+  const starts = new Uint32Array(rows + 1);
+  let [row, rowStart] = [0, start];
+  for (let e = first; e < end; e++) {
+    while (columns[e]! >= rowStart + cols) {
+      starts[++row] = e - first;
+      rowStart += cols;
+    }
+    own[e - first] = columns[e]! - rowStart;
+    looked[columns[e]! - rowStart] = 1;
   }
-  if (places.length > mostKept * outputs * sumOf(looked)) return undefined;
-  const starts = new Uint32Array(outputs + 1);
-  for (const j of places) starts[Math.floor((j - start) / inputs) + 1]! += 1;
-  for (let o = 0; o < outputs; o++) starts[o + 1]! += starts[o]!;
-  return {
-    pattern: { rows: outputs, cols: inputs, starts, columns: own },
-    places,
-    panels,
-  };
+  starts.fill(end - first, row + 1);
+  return { pattern: { rows, cols, starts, columns: own }, start: first, looked: sumOf(looked) };
 }
 
 /** The place of the first of ascending numbers that is not below a bound. */
@@ -138,7 +156,7 @@ export function sparseGradients(
 }
 
 /** Rows [examples, cols] as panels [count, cols, 32]; the last one is filled up with zeros. */
-function rowsToPanels({ rows, cols, data }: Mat, panels: Vec, kernels: Kernels): void {
+export function rowsToPanels({ rows, cols, data }: Mat, panels: Vec, kernels: Kernels): void {
   const { count, end, tail } = wholePanels(rows, cols);
   if (count > 0) {
     kernels.transposeBlocks(data.subarray(0, end), { count, rows: panelWidth, cols }, panels.subarray(0, end));
@@ -150,7 +168,7 @@ function rowsToPanels({ rows, cols, data }: Mat, panels: Vec, kernels: Kernels):
 }
 
 /** Back to rows, without what fills up the last panel. */
-function panelsToRows(panels: Vec, { rows, cols, data }: Mat, { kernels }: Pool): void {
+export function panelsToRows(panels: Vec, { rows, cols, data }: Mat, { kernels }: Pool): void {
   const { count, end, tail } = wholePanels(rows, cols);
   if (count > 0) {
     kernels.transposeBlocks(panels.subarray(0, end), { count, rows: cols, cols: panelWidth }, data.subarray(0, end));

@@ -9,7 +9,7 @@
  */
 import type { Mat, RunContext, Solution } from "@secateur/core";
 import { solveFactored } from "@secateur/core/linalg";
-import { chitaDefaults } from "../chita-defaults.ts";
+import { chitaDefaults, effortFor } from "../chita-defaults.ts";
 import {
   assertSolvedByColumns,
   type ColumnProblem,
@@ -63,7 +63,8 @@ const falls = 0.5;
 export async function chitaByColumns(spec: ChitaByColumnsSpec, ctx: RunContext): Promise<ColumnSolution> {
   const { shards, weights, keep, panel = panelColumns, firstOrder, damping } = spec;
   const size = weights.length;
-  const { pool = chitaDefaults.pool, rounds = chitaDefaults.rounds, iterations = chitaDefaults.iterations } = spec;
+  const effort = effortFor(spec.rows);
+  const { rounds = chitaDefaults.rounds, iterations = effort.iterations, pool = effort.pool } = spec;
   assertSolvedByColumns({ where: "chita by columns", rows: spec.rows, damping, maxRows: spec.maxRows });
   if (!firstOrder && weights.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) <= keep) return asItIs(weights);
   const ranges = cutPanels(size, shards.length, panel);

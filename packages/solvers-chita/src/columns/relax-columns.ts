@@ -4,8 +4,9 @@
  */
 import type { RunContext } from "@secateur/core";
 import { solveFactored } from "@secateur/core/linalg";
+import { effortFor } from "../chita-defaults.ts";
 import { beginThreshold, nextThreshold } from "../relaxation/capped-selection.ts";
-import { ascentDirection, leastGain, lineSearch, type Pair, remember, smoothing } from "../relaxation/relaxation.ts";
+import { ascentDirection, lineSearch, type Pair, remember, smoothing } from "../relaxation/relaxation.ts";
 import { type ColumnSpace, factorOf, placeCandidates, scaled, times } from "./column-space.ts";
 import { askAll, largestPlaces, numberOf, sumShards } from "./sum-shards.ts";
 
@@ -84,7 +85,7 @@ export async function relaxColumns(
     await ctx.tick({ task: "solve", done: iterations, values: { lowerBound } });
     const gain = nextValue - value;
     value = nextValue;
-    if (gain <= leastGain * (value - start)) break;
+    if (gain <= effortFor(space.rows).leastGain * (value - start)) break;
   }
   return { u, lowerBound: lowerBound - 0.5 * kernels.dot(shift, shift), iterations };
 }

@@ -8,7 +8,7 @@
 
 import { dtypeOf, matrix, type RunContext, type Vec, zeros } from "@secateur/core";
 import { pointAt, valueAt, withScratch } from "@secateur/core/linalg";
-import { chitaDefaults } from "../chita-defaults.ts";
+import { chitaDefaults, effortFor } from "../chita-defaults.ts";
 import {
   type ColumnsGram,
   candidateWeights,
@@ -53,7 +53,7 @@ export async function exchange(
   spec: { space: RowSpace; columns: Uint32Array; candidates: Vec; known?: ColumnsGram } & ExchangeOptions,
   ctx: RunContext,
 ): Promise<Exchanged> {
-  const { space, pool = chitaDefaults.pool, maxRounds = chitaDefaults.rounds } = spec;
+  const { space, pool = effortFor(spec.space.rows).pool, maxRounds = chitaDefaults.rounds } = spec;
   const { kernels, rows, lambda, model } = space;
   return withScratch(kernels, async (alloc) => {
     const begun = await takePool(space, { ...spec, pool });

@@ -9,7 +9,7 @@
 
 import { type Kernels, type Mat, type RunContext, type Vec, zeros } from "@secateur/core";
 import { solveFactored } from "@secateur/core/linalg";
-import { chitaDefaults } from "../chita-defaults.ts";
+import { effortFor } from "../chita-defaults.ts";
 import { cappedSelection, kthLargest } from "./capped-selection.ts";
 import { candidateWeights, type RowSpace, times, transposeTimes } from "./row-space.ts";
 
@@ -36,16 +36,14 @@ export interface DualPoint {
 
 /** Limits of {@link solveRelaxation}. */
 export interface RelaxationOptions {
-  /** Default 20. */
+  /** Default: `effortFor` the rows. */
   readonly maxIterations?: number;
-  /** Stop when a step gains less than this fraction of all that was gained; default `leastGain`. */
+  /** Stop when a step gains less than this fraction of all that was gained; default: `effortFor` the rows. */
   readonly tolerance?: number;
 }
 
 /** Width of the smoothing, relative to the k-th largest V_j^2 where the ascent begins. */
 export const smoothing = 0.1;
-/** A step that gains less than this fraction of all that was gained is the last. */
-export const leastGain = 3e-4;
 /** Steps remembered by L-BFGS. */
 const memory = 10;
 /** A line search ends when the slope has fallen to this fraction of its start. */
@@ -62,7 +60,9 @@ export async function solveRelaxation(
   spec: { space: RowSpace; k: number; preconditioner: Mat; from?: DualPoint } & RelaxationOptions,
   ctx: RunContext,
 ): Promise<Relaxation> {
-  const { space, k, preconditioner, maxIterations = chitaDefaults.iterations, tolerance = leastGain } = spec;
+  const { space, k, preconditioner } = spec;
+  const effort = effortFor(space.rows);
+  const { maxIterations = effort.iterations, tolerance = effort.leastGain } = spec;
   const { rows, size, lambda, target, model, kernels } = space;
   let u = spec.from?.u ?? (await denseOptimum(space, preconditioner));
   const V = await candidateWeights(space, u);

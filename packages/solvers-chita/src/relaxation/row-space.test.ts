@@ -43,7 +43,7 @@ describe("the row space", () => {
     });
   });
 
-  test("Gram matrices are those written out, for supports below and above half of the weights, and for all", async () => {
+  test("Gram matrices are those written out on and below the diagonal, for supports below and above half of the weights, and for all", async () => {
     const space = await spaceOf(problem);
     const all = Uint32Array.from({ length: p }, (_, j) => j);
     for (const [gram, columns] of [
@@ -53,6 +53,7 @@ describe("the row space", () => {
     ] as const) {
       const expected = await explicitGram(space, columns);
       gram.data.forEach((value, i) => {
+        if (i % n > Math.floor(i / n)) return;
         expect(value).toBeCloseTo(expected.data[i]!, 11); // entries up to a hundred, sums in another order
       });
     }

@@ -132,7 +132,10 @@ export async function writeSupportGram(
     const sum = matrix(rows, rows, alloc(rows * rows, model.dtype));
     if (known && added!.length + removed!.length < columns.length) {
       await addRowGram({ view: model, columns: removed!, out: sum, kernels });
-      for (let i = 0; i < sum.data.length; i++) sum.data[i] = known.gram.data[i]! - sum.data[i]!;
+      // A Gram matrix is summed up below the diagonal and mirrored at the end.
+      for (let i = 0; i < rows; i++) {
+        for (let at = i * rows; at <= i * rows + i; at++) sum.data[at] = known.gram.data[at]! - sum.data[at]!;
+      }
       await addRowGram({ view: model, columns: added!, out: sum, kernels });
     } else {
       await addRowGram({ view: model, columns, out: sum, kernels });
@@ -150,11 +153,15 @@ function without(a: Uint32Array, b: Uint32Array): Uint32Array {
   });
 }
 
-/** Writes I + scale gram / lambda into out [n, n], f64. */
+/** Writes I + scale gram / lambda into out [n, n], f64, on and below the diagonal, which is all that a factorisation reads. */
 export function writeRegularised({ rows, model, lambda }: RowSpace, gram: Vec, out: Mat): void {
   const factor = model.scale / lambda;
-  for (let i = 0; i < gram.length; i++) out.data[i] = factor * gram[i]!;
-  for (let i = 0; i < rows; i++) out.data[i * rows + i]! += 1;
+  const M = out.data;
+  for (let i = 0; i < rows; i++) {
+    const diagonal = i * rows + i;
+    for (let at = i * rows; at <= diagonal; at++) M[at] = factor * gram[at]!;
+    M[diagonal]! += 1;
+  }
 }
 
 /**

@@ -24,6 +24,7 @@ export function crossEntropyFactor(spec: {
   const scale = (row: number): number => (weights ? Math.sqrt(weights[row]!) : 1);
   return {
     columns: rowsPerExample * classes,
+    ...(rowsPerExample === 1 && !weights && { softmax: { output, probabilities: p } }),
     times(u, out) {
       const target = only(output, out);
       for (let row = 0; row < rows; row++) {

@@ -1,13 +1,13 @@
 /** Convolutions over few weights, by their definition: a kept weight joins a line of 32 numbers of the image with one of the output. */
-import type { Vec } from "../problem/matrix.ts";
-import { windowsShape } from "./kernel-shapes.ts";
+import type { Vec } from "../../problem/matrix.ts";
+import { windowsShape } from "../kernel-shapes.ts";
 import {
   panelWidth,
   type SparseConvolution,
   type SparseConvolveBackSpec,
   type SparseConvolveSpec,
   type SparseGradientsSpec,
-} from "./kernels.ts";
+} from "../kernels.ts";
 import { checkPattern } from "./reference-sparse.ts";
 
 /** @throws RangeError for operands that do not fit */

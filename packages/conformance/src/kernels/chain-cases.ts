@@ -1,0 +1,75 @@
+/** Calls of the products of chains of dense layers, which a backend may leave out. */
+import { type PanelChain, type PanelLayer, panelWidth, referenceKernels } from "@secateur/core";
+import { exact, type KernelCase, rounded } from "./kernel-case.ts";
+import type { Operands } from "./kernel-operands.ts";
+import { patternOf } from "./sparse-cases.ts";
+
+/** Features from layer to layer, panels, which layers a ReLU follows. */
+const shapes: readonly (readonly [features: readonly number[], count: number, gates: readonly boolean[]])[] = [
+  [[3, 5], 2, [false]],
+  [[17, 8, 5], 3, [true, false]],
+  // No ReLU between the first two, one behind the last; several blocks of columns; panels enough for several groups.
+  [[150, 9, 6, 4], 37, [false, true, true]],
+  [[4, 3], 0, [true]],
+];
+
+function chainOf(make: Operands, [features, count, gates]: (typeof shapes)[number]): PanelChain {
+  // Something in front of, between and behind the entries of the layers belongs to none.
+  let size = 2;
+  const layers = gates.map((isGated, l): PanelLayer => {
+    const [cols, rows] = [features[l]!, features[l + 1]!];
+    const pattern = patternOf(rows, cols);
+    const start = size;
+    size += pattern.columns.length + 1;
+    return {
+      inputs: make.whole(count * cols * panelWidth, 2),
+      pattern,
+      start,
+      ...(l > 0 && { weights: make.wholeMatrix(rows, cols, 2) }),
+      ...(isGated && { gate: make.whole(count * rows * panelWidth, 2) }),
+    };
+  });
+  return { count, size, layers };
+}
+
+const cases = (
+  kind: typeof exact,
+  run: (chain: PanelChain, outputs: number) => KernelCase["run"],
+): readonly KernelCase[] =>
+  shapes.map((shape) => {
+    const [features, count] = shape;
+    return kind(`${features.join(" - ")}, ${count} panels`, (kernels, make, dtype) => {
+      const chain = chainOf(make, shape);
+      return run(chain, count * features.at(-1)! * panelWidth)(kernels, make, dtype);
+    });
+  });
+
+/** Cases of chainTimes; a backend without it agrees. */
+export const chainTimesCases: readonly KernelCase[] = cases(exact, (chain, outputs) => (kernels, make) => {
+  const out = make.output(outputs);
+  (kernels.chainTimes ?? referenceKernels.chainTimes!)({ chain, x: make.whole(chain.size, 2), out });
+  return [out];
+});
+
+/** Cases of chainTransposeTimes; a backend without it agrees. */
+export const chainTransposeTimesCases: readonly KernelCase[] = cases(exact, (chain, outputs) => (kernels, make) => {
+  const out = make.output(chain.size);
+  (kernels.chainTransposeTimes ?? referenceKernels.chainTransposeTimes!)({ chain, u: make.whole(outputs, 2), out });
+  return [out];
+});
+
+/** Cases of chainGram; a backend without it agrees. */
+export const chainGramCases: readonly KernelCase[] = cases(rounded, (chain, outputs) => (kernels, make) => {
+  const out = make.output(chain.size, 7);
+  const probabilities = make.real(outputs);
+  (kernels.chainGram ?? referenceKernels.chainGram!)({ chain, x: make.whole(chain.size, 2), probabilities, out });
+  return [out];
+});
+
+/** Cases of chainSquares; a backend without it agrees. */
+export const chainSquaresCases: readonly KernelCase[] = cases(rounded, (chain, outputs) => (kernels, make) => {
+  const out = chain.layers.map(({ pattern }) => make.output(chain.count * pattern.rows * panelWidth));
+  const probabilities = make.given(Array.from(make.real(outputs), Math.abs));
+  (kernels.chainSquares ?? referenceKernels.chainSquares!)({ chain, probabilities, out });
+  return out;
+});

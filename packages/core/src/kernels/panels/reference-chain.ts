@@ -1,0 +1,146 @@
+/** Products of a chain of dense layers over some of its weights, by their definition: layer after layer, for all panels. */
+import { dtypeOf, type Vec, zeros } from "../../problem/matrix.ts";
+import {
+  type ChainGramSpec,
+  type ChainSquaresSpec,
+  type ChainTimesSpec,
+  type ChainTransposeTimesSpec,
+  type PanelChain,
+  type PanelLayer,
+  panelWidth,
+} from "../kernels.ts";
+import { checkPattern, panelProducts, sparseTimes } from "./reference-sparse.ts";
+
+/** @throws RangeError for a chain whose layers do not fit, or vectors that do not fit it */
+export function checkChain(who: string, chain: PanelChain, vectors: { flat: readonly Vec[]; outputs: Vec }): void {
+  const { count, size, layers } = chain;
+  const panels = (vector: Vec | undefined, features: number): boolean =>
+    vector === undefined || vector.length === count * features * panelWidth;
+  for (const [l, { inputs, pattern, start, weights, gate }] of layers.entries()) {
+    checkPattern(who, pattern);
+    const { rows, cols, columns } = pattern;
+    const follows =
+      l === 0 || (layers[l - 1]!.pattern.rows === cols && weights?.rows === rows && weights.cols === cols);
+    const isInside = start >= 0 && start + columns.length <= size;
+    if (!follows || !isInside || !panels(inputs, cols) || !panels(gate, rows)) {
+      throw new RangeError(`${who}: layer ${l} does not fit the chain`);
+    }
+  }
+  const outputs = layers.at(-1)?.pattern.rows;
+  const areFlat = vectors.flat.every(({ length }) => length === size);
+  if (outputs === undefined || !areFlat || !panels(vectors.outputs, outputs)) {
+    throw new RangeError(`${who}: operands do not fit`);
+  }
+}
+
+/** out = J x */
+export function chainTimes({ chain, x, out }: ChainTimesSpec): void {
+  checkChain("chainTimes", chain, { flat: [x], outputs: out });
+  const { count, layers } = chain;
+  let before: Vec | undefined;
+  for (const layer of layers) {
+    const { inputs, pattern } = layer;
+    const t = zeros(count * pattern.rows * panelWidth, dtypeOf(out));
+    sparseTimes({ pattern, values: valuesOf(layer, x), count, b: inputs, out: t });
+    if (before) addThrough(layer, count, { from: before, to: t, back: false });
+    close(layer, t);
+    before = t;
+  }
+  out.set(before!);
+}
+
+/** out = J'u */
+export function chainTransposeTimes({ chain, u, out }: ChainTransposeTimesSpec): void {
+  checkChain("chainTransposeTimes", chain, { flat: [out], outputs: u });
+  const { count, layers } = chain;
+  let delta = u.slice() as Vec;
+  for (const [l, layer] of [...layers.entries()].reverse()) {
+    const { inputs, pattern } = layer;
+    close(layer, delta);
+    panelProducts({ pattern, count, a: delta, b: inputs, out: valuesOf(layer, out) });
+    if (l === 0) break;
+    const previous = zeros(count * pattern.cols * panelWidth, dtypeOf(u));
+    addThrough(layer, count, { from: delta, to: previous, back: true });
+    delta = previous;
+  }
+}
+
+/** out = J'(diag(p) - p p')J x */
+export function chainGram({ chain, x, probabilities: p, out }: ChainGramSpec): void {
+  checkChain("chainGram", chain, { flat: [x, out], outputs: p });
+  const t = zeros(p.length, dtypeOf(p));
+  chainTimes({ chain, x, out: t });
+  const bytes = p.length / chain.count;
+  for (let panel = 0; panel < p.length; panel += bytes) {
+    for (let i = panel; i < panel + panelWidth; i++) {
+      let mean = 0;
+      for (let c = i; c < panel + bytes; c += panelWidth) mean += p[c]! * t[c]!;
+      for (let c = i; c < panel + bytes; c += panelWidth) t[c] = p[c]! * (t[c]! - mean);
+    }
+  }
+  chainTransposeTimes({ chain, u: t, out });
+}
+
+/** out_l = diag(D'B D) with B = R R': the sum over the columns of R of the squares of the deltas that they give. */
+export function chainSquares({ chain, probabilities: p, out }: ChainSquaresSpec): void {
+  checkChain("chainSquares", chain, { flat: [], outputs: p });
+  checkSquares(chain, out);
+  const { count, layers } = chain;
+  const { rows: classes } = layers.at(-1)!.pattern;
+  for (const sums of out) sums.fill(0);
+  for (let c = 0; c < classes; c++) {
+    let delta = rootColumn(p, { c, classes });
+    for (const [l, layer] of [...layers.entries()].reverse()) {
+      close(layer, delta);
+      delta.forEach((value: number, i: number) => {
+        out[l]![i]! += value * value;
+      });
+      if (l === 0) break;
+      const previous = zeros(count * layer.pattern.cols * panelWidth, dtypeOf(p));
+      addThrough(layer, count, { from: delta, to: previous, back: true });
+      delta = previous;
+    }
+  }
+}
+
+/** @throws RangeError unless there is a vector for the outputs of every layer */
+export function checkSquares({ count, layers }: PanelChain, out: readonly Vec[]): void {
+  const fits = layers.every(({ pattern }, l) => out[l]?.length === count * pattern.rows * panelWidth);
+  if (!fits || out.length !== layers.length) throw new RangeError("chainSquares: operands do not fit");
+}
+
+/** sqrt(p_c) (e_c - p) of every example in panels. */
+function rootColumn(p: Vec, { c, classes }: { c: number; classes: number }): Vec {
+  return p.map((value: number, i: number) => {
+    const [line, lane] = [Math.floor(i / panelWidth), i % panelWidth];
+    const root = Math.sqrt(p[(line - (line % classes) + c) * panelWidth + lane]!);
+    return root * ((line % classes === c ? 1 : 0) - value);
+  }) as Vec;
+}
+
+function valuesOf({ pattern, start }: PanelLayer, flat: Vec): Vec {
+  return flat.subarray(start, start + pattern.columns.length);
+}
+
+/** Adds W t to the layer's outputs, or W'delta to what it was given. */
+function addThrough(
+  { pattern: { rows, cols }, weights }: PanelLayer,
+  count: number,
+  { from, to, back }: { from: Vec; to: Vec; back: boolean },
+): void {
+  const W = weights!.data;
+  for (let p = 0; p < count; p++) {
+    for (let o = 0; o < rows; o++) {
+      for (let i = 0; i < cols; i++) {
+        const [source, target] = back ? [p * rows + o, p * cols + i] : [p * cols + i, p * rows + o];
+        for (let k = 0; k < panelWidth; k++)
+          to[target * panelWidth + k]! += W[o * cols + i]! * from[source * panelWidth + k]!;
+      }
+    }
+  }
+}
+
+/** What meets no number above 0 behind the layer becomes 0. */
+function close({ gate }: PanelLayer, t: Vec): void {
+  if (gate) for (let i = 0; i < t.length; i++) if (!(gate[i]! > 0)) t[i] = 0;
+}

@@ -1,0 +1,168 @@
+import { createWasmKernels } from "@secateur/backends-wasm";
+import {
+  arrayDataset,
+  createRng,
+  createRunContext,
+  type FloatTensors,
+  type Kernels,
+  type Linearization,
+  matrix,
+  referenceKernels,
+  type Vec,
+  zeros,
+} from "@secateur/core";
+import { describe, expect, test } from "vitest";
+import type { NetworkSpec } from "../graph/network-spec.ts";
+import { createNetwork } from "../network.ts";
+
+const rng = createRng("dense chain");
+const random = (length: number): Float64Array => Float64Array.from({ length }, () => rng.normal());
+/** 700 examples leave a panel of 28. */
+const [count, features, classes] = [700, 60, 5];
+const pixels = Float32Array.from(random(count * features));
+/** The same numbers in either dtype. */
+const dataOf = (dtype: "f32" | "f64") =>
+  arrayDataset({
+    inputs: matrix(count, features, dtype === "f32" ? pixels : Float64Array.from(pixels)),
+    labels: new Uint8Array(count),
+    classes,
+  });
+const examples = Uint32Array.from({ length: count }, (_, i) => i);
+const dense = (name: string, from: number, to: number) => ({ kind: "dense", name, in: from, out: to }) as const;
+const relu = { kind: "relu" } as const;
+const chains = {
+  "with a ReLU between": [dense("a", 60, 40), relu, dense("b", 40, 30), relu, dense("c", 30, 5)],
+  "without one, with two, and with one at either end": [
+    ...[relu, dense("a", 60, 40), dense("b", 40, 30), relu, relu, dense("c", 30, 5), relu],
+  ],
+};
+
+/** Random probabilities of every example. */
+const p = random(count * classes).map((value) => value ** 2);
+for (let i = 0; i < p.length; i += classes) {
+  const sum = p.subarray(i, i + classes).reduce((a, b) => a + b);
+  for (let c = i; c < i + classes; c++) p[c]! /= sum;
+}
+const softmax = { output: "output", probabilities: p };
+
+const tensors = (values: Vec): FloatTensors => ({ output: { shape: [count, classes], data: values } });
+
+/** J x, J'u and J'BJ x at some columns, by the products of the whole Jacobian. */
+function expected(J: Linearization, columns: Uint32Array, { x, u }: { x: Vec; u: Vec }) {
+  const full = new Float64Array(J.dim);
+  columns.forEach((j, s) => {
+    full[j] = x[s]!;
+  });
+  const [t, back, gram] = [new Float64Array(u.length), new Float64Array(J.dim), new Float64Array(J.dim)];
+  J.forward(full, tensors(t));
+  J.backward(tensors(Float64Array.from(u)), back);
+  const bent = t.map((value, i) => {
+    const start = i - (i % classes);
+    let mean = 0;
+    for (let c = start; c < start + classes; c++) mean += p[c]! * t[c]!;
+    return p[i]! * (value - mean);
+  });
+  J.backward(tensors(bent), gram);
+  return {
+    t,
+    back: Float64Array.from(columns, (j) => back[j]!),
+    gram: Float64Array.from(columns, (j) => gram[j]!),
+  };
+}
+
+const close = (found: Vec, wanted: Vec, digits: number): void => {
+  const scale = Math.max(...wanted);
+  found.forEach((value: number, i: number) => {
+    expect(value / scale).toBeCloseTo(wanted[i]! / scale, digits);
+  });
+};
+
+describe.each(Object.entries(chains))("a chain of dense layers %s, over few of its weights", (_, layers) => {
+  const spec = { name: "chain", inputShape: [features], classes, layers } as unknown as NetworkSpec;
+  const params = ["c.weight", "a.weight"];
+  const linearize = (kernels: Kernels, dtype: "f32" | "f64") =>
+    createNetwork(spec, { seed: 1, dtype }).linearize(
+      { params, data: dataOf(dtype), examples },
+      createRunContext({ kernels }),
+    );
+
+  test("has the products of the whole Jacobian at those weights, one layer not asked for", async () => {
+    const J = await linearize(referenceKernels, "f64");
+    const columns = Uint32Array.from({ length: J.dim }, (_, j) => j).filter((j) => j % 7 === 3);
+    const inner = J.restricted(columns);
+    // What says that the products below are those of the chain.
+    expect(inner.softmaxGram).toBeDefined();
+    const [x, u] = [random(columns.length), random(count * classes)];
+    const { t, back, gram } = expected(J, columns, { x, u });
+    const [forward, backward, product] = [random(t.length), random(x.length), random(x.length)];
+    inner.forward(x, tensors(forward));
+    inner.backward(tensors(u.slice()), backward);
+    inner.softmaxGram!(softmax, x, product);
+    // Sums of some thousand products in f64.
+    close(forward, t, 12);
+    close(backward, back, 12);
+    close(product, gram, 12);
+    inner.release();
+    J.release();
+  });
+
+  test("has the squares for the columns of the root, of all weights and of those", async () => {
+    const J = await linearize(referenceKernels, "f64");
+    const roots = Array.from({ length: classes }, (_, c) =>
+      tensors(p.map((value, i) => Math.sqrt(p[i - (i % classes) + c]!) * (Number(i % classes === c) - value))),
+    );
+    const [wanted, found] = [new Float64Array(J.dim), new Float64Array(J.dim)];
+    J.sumOfSquares(roots, wanted);
+    J.softmaxSquares!(softmax, found);
+    close(found, wanted, 12);
+    const columns = Uint32Array.of(5, 6, 100, J.dim - 1);
+    const some = new Float64Array(4);
+    J.restricted(columns).softmaxSquares!(softmax, some);
+    expect(some).toEqual(Float64Array.from(columns, (j) => found[j]!));
+    J.release();
+  });
+
+  test("gives in f32 the same bytes for 1, 2 and 4 threads, and rounds what f64 gives", async () => {
+    const exact = await linearize(referenceKernels, "f64");
+    const columns = Uint32Array.from({ length: exact.dim }, (_, j) => j).filter((j) => j % 7 === 3);
+    const [x, u] = [Float32Array.from(random(columns.length)), Float32Array.from(random(count * classes))];
+    const { gram } = expected(exact, columns, { x, u });
+    const found = await Promise.all(
+      [1, 2, 4].map(async (threads) => {
+        const kernels = await createWasmKernels({ threads });
+        const J = await linearize(kernels, "f32");
+        const inner = J.restricted(columns);
+        const [forward, backward, product] = [zeros(u.length, "f32"), zeros(x.length, "f32"), zeros(x.length, "f32")];
+        inner.forward(x, tensors(forward));
+        inner.backward(tensors(u.slice()), backward);
+        inner.softmaxGram!(softmax, x, product);
+        const squares = zeros(J.dim, "f32");
+        J.softmaxSquares!(softmax, squares);
+        J.release();
+        await kernels.close();
+        return { forward, backward, product, squares };
+      }),
+    );
+    expect(found[1]).toEqual(found[0]);
+    expect(found[2]).toEqual(found[0]);
+    // Sums of f32 products over 700 examples, beside the largest of them.
+    close(found[0]!.product, gram, 4);
+    exact.release();
+  });
+});
+
+test("a chain is for few weights alone, none of them biases, and kernels that have such products", async () => {
+  const spec = { name: "chain", inputShape: [features], classes, layers: chains["with a ReLU between"] };
+  const network = createNetwork(spec as unknown as NetworkSpec, { seed: 1, dtype: "f64" });
+  const params = ["a.weight", "a.bias", "b.weight", "c.weight"];
+  const of = async (keep: (j: number) => boolean, kernels: Kernels = referenceKernels) => {
+    const J = await network.linearize({ params, data: dataOf("f64"), examples }, createRunContext({ kernels }));
+    return J.restricted(Uint32Array.from({ length: J.dim }, (_, j) => j).filter(keep)).softmaxGram !== undefined;
+  };
+  const isBias = (j: number): boolean => j >= 2400 && j < 2440;
+  expect(await of((j) => j % 7 === 0 && !isBias(j))).toBe(true);
+  expect(await of((j) => j % 7 === 0)).toBe(false);
+  expect(await of((j) => !isBias(j))).toBe(false);
+  const { chainGram: _without, ...without } = referenceKernels;
+  expect(await of((j) => j % 7 === 0 && !isBias(j), without)).toBe(false);
+});
