@@ -199,8 +199,6 @@ export { checkSparseConvolution } from "./kernels/panels/reference-sparse-convol
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
-export { checkPanelProducts, checkSparseTimes } from "./kernels/reference-sparse.ts";
-export { checkSparseConvolution } from "./kernels/reference-sparse-convolution.ts";
 export { gramOfWindows, momentsOfWindows } from "./kernels/window-gram.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
