@@ -193,7 +193,7 @@ export type {
   WindowsSpec,
 } from "./kernels/kernels.ts";
 export { panelWidth } from "./kernels/kernels.ts";
-export { checkChain, checkSquares } from "./kernels/panels/reference-chain.ts";
+export { checkChain, checkChainSquares } from "./kernels/panels/reference-chain.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/panels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/panels/reference-sparse-convolution.ts";
 export { plainView } from "./kernels/plain-view.ts";

@@ -1,4 +1,4 @@
-import { type Kernels, referenceKernels } from "@secateur/core";
+import { type Kernels, matrix, type PanelChain, panelWidth, referenceKernels } from "@secateur/core";
 import { describe, test } from "vitest";
 import { testPlanted } from "../planted.test-support.ts";
 import { describeKernels, kernelChecks } from "./kernel-checks.ts";
@@ -7,6 +7,10 @@ describeKernels({ test, name: "the reference backend", create: () => referenceKe
 
 const broken = (change: Partial<Kernels>) => kernelChecks({ create: () => ({ ...referenceKernels, ...change }) });
 const R = referenceKernels;
+const open = (chain: PanelChain): PanelChain => ({
+  ...chain,
+  layers: chain.layers.map(({ gate: _, ...layer }) => layer),
+});
 
 describe("the suite rejects kernels whose", () => {
   testPlanted([
@@ -175,6 +179,72 @@ describe("the suite rejects kernels whose", () => {
             spec.shape.dilation === 1 ? R.gatherWindows(spec) : spec.windows.data.fill(0) && undefined,
         }),
       /^gatherWindows/,
+    ],
+    [
+      "chainTimes lets everything through a gate",
+      () => broken({ chainTimes: ({ chain, ...spec }) => R.chainTimes!({ ...spec, chain: open(chain) }) }),
+      /^chainTimes/,
+    ],
+    [
+      "chainTransposeTimes stops at the last layer",
+      () =>
+        broken({
+          chainTransposeTimes: ({ chain, ...spec }) => {
+            const layers = chain.layers.map((layer, l) =>
+              l === 0
+                ? layer
+                : {
+                    ...layer,
+                    weights: matrix(
+                      layer.weights!.rows,
+                      layer.weights!.cols,
+                      layer.weights!.data.map(() => 0),
+                    ),
+                  },
+            );
+            R.chainTransposeTimes!({ ...spec, chain: { ...chain, layers } });
+          },
+        }),
+      /^chainTransposeTimes/,
+    ],
+    [
+      "chainGram forgets all panels but the first 16",
+      () =>
+        broken({
+          chainGram: ({ chain, probabilities, ...spec }) =>
+            R.chainGram!({
+              ...spec,
+              chain,
+              probabilities: probabilities.map((value, i) =>
+                i < (16 * probabilities.length) / chain.count ? value : 0,
+              ),
+            }),
+        }),
+      /^chainGram/,
+    ],
+    [
+      "chainGram overwrites what no entry stands for",
+      () =>
+        broken({
+          chainGram: (spec) => {
+            const out = spec.out.slice().fill(0) as typeof spec.out;
+            R.chainGram!({ ...spec, out });
+            spec.out.set(out);
+          },
+        }),
+      /^chainGram/,
+    ],
+    [
+      "chainSquares takes one class alone",
+      () =>
+        broken({
+          chainSquares: ({ probabilities, chain, out }) => {
+            const { rows } = chain.layers.at(-1)!.pattern;
+            const one = probabilities.map((value, i) => (Math.floor(i / panelWidth) % rows === 0 ? value : 0));
+            R.chainSquares!({ chain, out, probabilities: one });
+          },
+        }),
+      /^chainSquares/,
     ],
     [
       "windowGram takes windows at the border for windows inside",
