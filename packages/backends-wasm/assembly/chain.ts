@@ -97,14 +97,28 @@ function close<T>(lines: usize, gate: usize, bytes: usize): void {
   }
 }
 
-/** t = (diag(p) - p p') t for each column of a panel of probabilities. */
+/**
+ * t = (diag(p) - p p') t for each column of a panel of probabilities. Numbers are taken less that of the likeliest class, which changes nothing where p
+ * sums to 1: where p is nearly 1 what is left of t less its mean would be rounding.
+ */
 // @ts-ignore: decorator
 @inline
 function timesSoftmaxHessian<T>(p: usize, t: usize, bytes: usize): void {
   const line = WIDTH * sizeof<T>();
   for (let shift: usize = 0; shift < line; shift += 16) {
+    let most = v128.load(p + shift), likeliest = v128.load(t + shift);
+    for (let at = shift + line; at < bytes; at += line) {
+      const next = v128.load(p + at);
+      const isMore = v128.gt<T>(next, most);
+      most = v128.bitselect(next, most, isMore);
+      likeliest = v128.bitselect(v128.load(t + at), likeliest, isMore);
+    }
     let mean = v128.splat<T>(<T>0);
-    for (let at = shift; at < bytes; at += line) mean = madd<T>(v128.load(p + at), v128.load(t + at), mean);
+    for (let at = shift; at < bytes; at += line) {
+      const beside = v128.sub<T>(v128.load(t + at), likeliest);
+      v128.store(t + at, beside);
+      mean = madd<T>(v128.load(p + at), beside, mean);
+    }
     for (let at = shift; at < bytes; at += line) {
       v128.store(t + at, v128.mul<T>(v128.load(p + at), v128.sub<T>(v128.load(t + at), mean)));
     }
@@ -136,17 +150,17 @@ export function chain<T>(
       touch(load<u32>(layers + INPUTS) + p * inputBytes, inputBytes, top);
       if (values) {
         for (let layer = layers; layer <= last; layer += HEADER) {
-          const own = lines + load<u32>(layer + LINES);
+          const tangents = lines + load<u32>(layer + LINES);
           const bytes = <usize>load<u32>(layer + OUTPUT_LINES) * line;
-          memory.fill(own, 0, bytes);
+          memory.fill(tangents, 0, bytes);
           if (layer != layers) {
             const before = lines + load<u32>(layer - HEADER + LINES);
-            addTimes<T>(load<u32>(layer + FORTH), load<u32>(layer + FORTH_END), load<u32>(layer + FORTH_VALUES), before, own);
+            addTimes<T>(load<u32>(layer + FORTH), load<u32>(layer + FORTH_END), load<u32>(layer + FORTH_VALUES), before, tangents);
           }
           const inputs = load<u32>(layer + INPUTS) + p * load<u32>(layer + INPUT_LINES) * line;
-          addTimes<T>(load<u32>(layer + KEPT), load<u32>(layer + KEPT_END), values + load<u32>(layer + KEPT_FIRST) * sizeof<T>(), inputs, own);
+          addTimes<T>(load<u32>(layer + KEPT), load<u32>(layer + KEPT_END), values + load<u32>(layer + KEPT_FIRST) * sizeof<T>(), inputs, tangents);
           const gate = load<u32>(layer + GATE);
-          if (gate) close<T>(own, gate + p * bytes, bytes);
+          if (gate) close<T>(tangents, gate + p * bytes, bytes);
         }
         if (probabilities) timesSoftmaxHessian<T>(probabilities + p * outputBytes, top, outputBytes);
         else memory.copy(outputs + p * outputBytes, top, outputBytes);
@@ -173,7 +187,7 @@ export function chain<T>(
   }
 }
 
-/** lines = sqrt(p_c) (e_c - p), column c of a root of diag(p) - p p', for each column of a panel of probabilities. */
+/** lines = sqrt(p_c) (e_c - p), column c of a root of diag(p) - p p', for each column of a panel of probabilities; 1 - p_c is the sum of the others, which keeps its digits. */
 // @ts-ignore: decorator
 @inline
 function rootColumn<T>(p: usize, c: usize, lines: usize, bytes: usize): void {
@@ -181,8 +195,13 @@ function rootColumn<T>(p: usize, c: usize, lines: usize, bytes: usize): void {
   const own = c * line;
   for (let shift: usize = 0; shift < line; shift += 16) {
     const negative = v128.neg<T>(v128.sqrt<T>(v128.load(p + own + shift)));
-    for (let at = shift; at < bytes; at += line) v128.store(lines + at, v128.mul<T>(negative, v128.load(p + at)));
-    v128.store(lines + own + shift, v128.sub<T>(v128.load(lines + own + shift), negative));
+    let others = v128.splat<T>(<T>0);
+    for (let at = shift; at < bytes; at += line) {
+      const beside = v128.mul<T>(negative, v128.load(p + at));
+      v128.store(lines + at, beside);
+      if (at != own + shift) others = v128.sub<T>(others, beside);
+    }
+    v128.store(lines + own + shift, others);
   }
 }
 

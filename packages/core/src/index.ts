@@ -193,13 +193,13 @@ export type {
   WindowsSpec,
 } from "./kernels/kernels.ts";
 export { panelWidth } from "./kernels/kernels.ts";
-export { checkChain, checkSquares } from "./kernels/panels/reference-chain.ts";
+export { checkChain, checkChainSquares } from "./kernels/panels/reference-chain.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/panels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/panels/reference-sparse-convolution.ts";
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
-export { gramOfWindows } from "./kernels/window-gram.ts";
+export { gramOfWindows, momentsOfWindows } from "./kernels/window-gram.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
 export { contentFault } from "./plugin/content-fault.ts";

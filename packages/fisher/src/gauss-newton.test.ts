@@ -362,3 +362,14 @@ describe("the Gauss-Newton estimator", () => {
     );
   });
 });
+
+test("beyond 128 classes the diagonal is estimated, also where a network has all columns' squares at once", async () => {
+  const many = randomNetwork([5, 4, 129]);
+  const request = { params: allParams(many), data: randomData({ size: n, features: 5, classes: 129 }), examples };
+  const J = await many.linearize(request, ctx);
+  const refusing = { ...J, softmaxSquares: () => expect.unreachable("takes a pass for each class") };
+  const [estimated, alone] = [refusing, { ...J, softmaxSquares: undefined }].map((linearization) =>
+    gaussNewtonFactor(linearization as unknown as Linearization, rootOf(J)).columnNormsSquared(),
+  );
+  expect(estimated).toEqual(alone);
+});

@@ -149,7 +149,7 @@ function factorWith(linearization: Linearization, root: OutputFactor, scratch: S
     columnNormsSquared() {
       if (!norms) {
         const sums = zeros(linearization.dim, dtype);
-        if (root.softmax && linearization.softmaxSquares) linearization.softmaxSquares(root.softmax, sums);
+        if (root.softmax && linearization.softmaxSquares && !isMany) linearization.softmaxSquares(root.softmax, sums);
         else {
           linearization.sumOfSquares(
             isMany ? signedSums(root, outputs, examples) : rootColumns(root, outputs, examples),

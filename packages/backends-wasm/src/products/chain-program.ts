@@ -1,5 +1,14 @@
 /** What the kernel of chains walks along (assembly/chain.ts): lists of entries, made once for a chain. */
-import { dtypeOf, type Mat, type PanelChain, panelWidth, type SparsePattern, type Vec, zeros } from "@secateur/core";
+import {
+  type Dtype,
+  dtypeOf,
+  type Mat,
+  type PanelChain,
+  panelWidth,
+  type SparsePattern,
+  type Vec,
+  zeros,
+} from "@secateur/core";
 
 /** A list among the words of a program, in bytes from its begin. */
 interface List {
@@ -42,16 +51,15 @@ const blockBytes = 8192;
 const known = new WeakMap<PanelChain, ChainProgram>();
 
 /** The lists of a chain, made once for as long as it lives. O(entries + weights) the first time. */
-export function chainProgram(chain: PanelChain): ChainProgram {
+export function chainProgram(chain: PanelChain, dtype: Dtype): ChainProgram {
   const before = known.get(chain);
   if (before) return before;
-  const made = makeProgram(chain);
+  const made = makeProgram(chain, dtype);
   known.set(chain, made);
   return made;
 }
 
-function makeProgram({ layers }: PanelChain): ChainProgram {
-  const dtype = dtypeOf(layers[0]!.inputs);
+function makeProgram({ layers }: PanelChain, dtype: Dtype): ChainProgram {
   const lineBytes = panelWidth * (dtype === "f64" ? 8 : 4);
   const written: { words: Uint32Array; order: Uint32Array }[] = [];
   let [begin, entries] = [0, 0];

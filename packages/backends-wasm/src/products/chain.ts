@@ -8,7 +8,8 @@ import {
   type ChainTimesSpec,
   type ChainTransposeTimesSpec,
   checkChain,
-  checkSquares,
+  checkChainSquares,
+  dtypeOf,
   type PanelChain,
   panelWidth,
   referenceKernels,
@@ -30,37 +31,36 @@ const [leastPanels, mostGroups] = [8, 16];
 /** out = J x */
 export function chainTimes(engine: Engine, spec: ChainTimesSpec): void {
   const { chain, x, out } = spec;
-  checkChain("chainTimes", chain, { flat: [x], outputs: out });
+  checkChain("chainTimes", chain, { flat: [x], outputs: out, out });
   if (!runChain(engine, { chain, x, outputs: { vector: out, use: "out" } })) referenceKernels.chainTimes!(spec);
 }
 
 /** out = J'u */
 export function chainTransposeTimes(engine: Engine, spec: ChainTransposeTimesSpec): void {
   const { chain, u, out } = spec;
-  checkChain("chainTransposeTimes", chain, { flat: [out], outputs: u });
+  checkChain("chainTransposeTimes", chain, { flat: [out], outputs: u, out });
   if (!runChain(engine, { chain, out, outputs: { vector: u, use: "in" } })) referenceKernels.chainTransposeTimes!(spec);
 }
 
 /** out = J'(diag(p) - p p')J x */
 export function chainGram(engine: Engine, spec: ChainGramSpec): void {
   const { chain, x, probabilities, out } = spec;
-  checkChain("chainGram", chain, { flat: [x, out], outputs: probabilities });
+  checkChain("chainGram", chain, { flat: [x, out], outputs: probabilities, out });
   const outputs = { vector: probabilities, use: "in" } as const;
   if (!runChain(engine, { chain, x, out, outputs })) referenceKernels.chainGram!(spec);
 }
 
 /** out_l = diag(D'B D) for the outputs of every layer */
 export function chainSquares(engine: Engine, spec: ChainSquaresSpec): void {
-  const { chain, probabilities, out } = spec;
-  checkChain("chainSquares", chain, { flat: [], outputs: probabilities });
-  checkSquares(chain, out);
+  const { chain } = spec;
+  checkChainSquares(spec);
   if (chain.count === 0 || !runSquares(engine, spec)) referenceKernels.chainSquares!(spec);
 }
 
 /** @returns false, and does nothing, where the memory has no room */
 function runSquares(engine: Engine, { chain, probabilities, out }: ChainSquaresSpec): boolean {
   const { layers, count } = chain;
-  const program = chainProgram(chain);
+  const program = chainProgram(chain, dtypeOf(probabilities));
   const { work, lineBytes } = program;
   const parts = roomFor({ ...programRoom(program), targets: 4 * layers.length, own: engine.threads * lineBytes });
   const operands: readonly Operand[] = [
@@ -95,19 +95,20 @@ interface ChainCall {
 function runChain(engine: Engine, { chain, x, out, outputs }: ChainCall): boolean {
   const { count, layers } = chain;
   if (count === 0) return false;
-  const program = chainProgram(chain);
+  const program = chainProgram(chain, dtypeOf(outputs.vector));
   const { places, weights } = program;
   const size = weights.BYTES_PER_ELEMENT;
-  const groups = Math.max(1, Math.min(mostGroups, Math.floor(count / leastPanels)));
+  // Tangents are not summed: each thread takes what is left.
+  const groups = out ? Math.max(1, Math.min(mostGroups, Math.floor(count / leastPanels))) : count;
   const ownBytes = aligned(places.length * vectorBytes + program.lineBytes);
   const parts = roomFor({
     ...programRoom(program),
-    sums: groups * places.length * 8,
+    sums: out ? groups * places.length * 8 : 0,
     values: places.length * size,
     own: engine.threads * ownBytes,
   });
   const gates = gatesOf(chain);
-  const inputs = layers.map(({ inputs: vector }): Operand => ({ vector, use: "in" }));
+  const inputs = layers.map(({ inputs: vector }): Operand => ({ vector: vector!, use: "in" }));
   const operands = [outputs, ...gates, ...inputs];
   return withResidents(engine, { operands, workspace: parts.bytes }, (addresses) => {
     const ends = addresses[0]!;

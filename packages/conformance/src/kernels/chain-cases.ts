@@ -1,5 +1,5 @@
 /** Calls of the products of chains of dense layers, which a backend may leave out. */
-import { type PanelChain, type PanelLayer, panelWidth, referenceKernels } from "@secateur/core";
+import { type PanelChain, type PanelLayer, panelWidth, referenceKernels, type Vec } from "@secateur/core";
 import { exact, type KernelCase, rounded } from "./kernel-case.ts";
 import type { Operands } from "./kernel-operands.ts";
 import { patternOf } from "./sparse-cases.ts";
@@ -32,6 +32,20 @@ function chainOf(make: Operands, [features, count, gates]: (typeof shapes)[numbe
   return { count, size, layers };
 }
 
+/** Of the classes of every example in panels, with the sum 1; of the first and last examples one class is nearly certain. */
+function probabilitiesOf(make: Operands, { count, layers }: PanelChain, length: number): Vec {
+  const p = Array.from(make.real(length), (value) => Math.abs(value) + 0.01);
+  const { rows: classes } = layers.at(-1)!.pattern;
+  for (let example = 0; example < count * panelWidth; example++) {
+    const first = Math.floor(example / panelWidth) * classes * panelWidth + (example % panelWidth);
+    const places = Array.from({ length: classes }, (_, c) => first + c * panelWidth);
+    if (example % (count * panelWidth - 1) === 0) p[places[example % classes]!] = 1e6;
+    const sum = places.reduce((total, place) => total + p[place]!, 0);
+    for (const place of places) p[place]! /= sum;
+  }
+  return make.given(p);
+}
+
 const cases = (
   kind: typeof exact,
   run: (chain: PanelChain, outputs: number) => KernelCase["run"],
@@ -61,7 +75,7 @@ export const chainTransposeTimesCases: readonly KernelCase[] = cases(exact, (cha
 /** Cases of chainGram; a backend without it agrees. */
 export const chainGramCases: readonly KernelCase[] = cases(rounded, (chain, outputs) => (kernels, make) => {
   const out = make.output(chain.size, 7);
-  const probabilities = make.real(outputs);
+  const probabilities = probabilitiesOf(make, chain, outputs);
   (kernels.chainGram ?? referenceKernels.chainGram!)({ chain, x: make.whole(chain.size, 2), probabilities, out });
   return [out];
 });
@@ -69,7 +83,7 @@ export const chainGramCases: readonly KernelCase[] = cases(rounded, (chain, outp
 /** Cases of chainSquares; a backend without it agrees. */
 export const chainSquaresCases: readonly KernelCase[] = cases(rounded, (chain, outputs) => (kernels, make) => {
   const out = chain.layers.map(({ pattern }) => make.output(chain.count * pattern.rows * panelWidth));
-  const probabilities = make.given(Array.from(make.real(outputs), Math.abs));
+  const probabilities = probabilitiesOf(make, chain, outputs);
   (kernels.chainSquares ?? referenceKernels.chainSquares!)({ chain, probabilities, out });
   return out;
 });

@@ -60,6 +60,10 @@ const shifted: readonly WindowShape[] = [
   { ...image, channels: 16, kernel: [5, 4], padding: 0 },
   { ...image, channels: 4, kernel: [2, 3], padding: 2 },
   { ...image, channels: 4, height: 2, width: 1 },
+  { ...image, channels: 12, kernel: [1, 1], padding: 0 },
+  { ...image, channels: 12, kernel: [1, 1], padding: 0, channelRange: [4, 8] },
+  { ...image, channels: 68, kernel: [1, 1], padding: 0 },
+  { ...image, channels: 8, kernel: [1, 1], padding: 1 },
   { ...image, channels: 20, height: 33, width: 34, batch: 3 },
 ];
 

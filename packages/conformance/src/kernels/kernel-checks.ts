@@ -149,6 +149,10 @@ function ensureRefusals(kernels: Kernels): void {
   } as const;
   const conv = { ...shape, outputs: 1, groups: 1 } as const;
   const shared = m(3, 3);
+  const R = referenceKernels;
+  const pattern = { rows: 1, cols: 1, starts: Uint32Array.of(0, 1), columns: Uint32Array.of(0) };
+  const gate = v(32);
+  const chain = { count: 1, size: 1, layers: [{ inputs: v(32), pattern, start: 0, gate }] };
   const calls: readonly (readonly [kernel: CheckedKernel, what: string, call: () => unknown])[] = [
     ["gemm", "2 x 3 by 4 x 2", () => kernels.gemm({ a: m(2, 3), b: m(4, 2), out: m(2, 2) })],
     ["gemm", "an out of another shape", () => kernels.gemm({ a: m(2, 3), b: m(3, 2), out: m(2, 3) })],
@@ -197,6 +201,22 @@ function ensureRefusals(kernels: Kernels): void {
       "convolutionGradients",
       "rows too many",
       () => kernels.convolutionGradients({ shape: conv, images: v(9), deltas: v(4), group: 1, out: m(2, 4) }),
+    ],
+    ["chainTimes", "outputs too few", () => (kernels.chainTimes ?? R.chainTimes!)({ chain, x: v(1), out: v(31) })],
+    [
+      "chainTransposeTimes",
+      "deltas in f32 of a chain in f64",
+      () => (kernels.chainTransposeTimes ?? R.chainTransposeTimes!)({ chain, u: new Float32Array(32), out: v(1) }),
+    ],
+    [
+      "chainGram",
+      "a result that lies in a gate",
+      () => (kernels.chainGram ?? R.chainGram!)({ chain, x: v(1), probabilities: v(32), out: gate.subarray(0, 1) }),
+    ],
+    [
+      "chainSquares",
+      "no room for a layer",
+      () => (kernels.chainSquares ?? R.chainSquares!)({ chain, probabilities: v(32), out: [] }),
     ],
     ["gatherColumns", "a column that does not exist", () => kernels.gatherColumns(m(2, 3), Uint32Array.of(3), m(2, 1))],
     ["largest", "more than there are", () => kernels.largest(v(3), 4)],

@@ -14,6 +14,7 @@ const shapes: readonly (readonly [rows: number, cols: number, count: number])[] 
   [300, 7, 2],
 ];
 
+/** A matrix of which every third entry is there, and none of the row in the middle. */
 export function patternOf(rows: number, cols: number): SparsePattern {
   const starts = [0];
   const columns: number[] = [];

@@ -393,7 +393,8 @@ function checkVector(kernel: string, name: string, vector: Vec, length: number):
   }
 }
 
-function checkSameDtype(kernel: string, ...vectors: readonly Vec[]): void {
+/** @throws RangeError unless all vectors have one dtype */
+export function checkSameDtype(kernel: string, ...vectors: readonly Vec[]): void {
   const first = vectors[0];
   for (const vector of vectors) {
     if (first !== undefined && dtypeOf(vector) !== dtypeOf(first)) {
@@ -409,8 +410,8 @@ function checkIndices(kernel: string, name: string, indices: Uint32Array, count:
   }
 }
 
-/** A result written over an operand that is still being read would be silently wrong. */
-function checkApart(kernel: string, out: Vec | Float64Array, input: Vec): void {
+/** A result written over an operand that is still being read would be silently wrong. @throws RangeError where they share memory */
+export function checkApart(kernel: string, out: Vec | Float64Array, input: Vec): void {
   if (out.buffer !== input.buffer || out.byteLength === 0 || input.byteLength === 0) return;
   if (out.byteOffset < input.byteOffset + input.byteLength && input.byteOffset < out.byteOffset + out.byteLength) {
     throw new RangeError(`${kernel}: the result overlaps an operand in memory; give it memory of its own`);

@@ -236,8 +236,8 @@ export interface PanelProductsSpec {
 
 /** A dense layer of a {@link PanelChain}. */
 export interface PanelLayer {
-  /** [count, inputs, 32], what it was given. */
-  readonly inputs: Vec;
+  /** [count, inputs, 32], what it was given; only `chainSquares` does without. */
+  readonly inputs?: Vec;
   /** Its weights that take part, of [outputs, inputs]. */
   readonly pattern: SparsePattern;
   /** Where those stand in flat vectors, in the pattern's order. */
@@ -283,7 +283,7 @@ export interface ChainGramSpec {
   readonly chain: PanelChain;
   /** [size] */
   readonly x: Vec;
-  /** [count, outputs, 32]; zeros leave an example out */
+  /** [count, outputs, 32], of each example with the sum 1; zeros leave it out */
   readonly probabilities: Vec;
   /** [size]; the places of entries are overwritten, others stay. May be `x`. */
   readonly out: Vec;
@@ -291,9 +291,9 @@ export interface ChainGramSpec {
 
 /** What curvature the cross-entropy has along the outputs of every layer: the diagonals of D'B D, D = dlogits/doutputs and B as for {@link ChainGramSpec}. */
 export interface ChainSquaresSpec {
-  /** Its inputs and entries are not read. */
+  /** Its inputs and entries are not read; inputs may be absent. */
   readonly chain: PanelChain;
-  /** [count, outputs, 32], >= 0 */
+  /** [count, outputs, 32], >= 0, of each example with the sum 1; zeros leave it out */
   readonly probabilities: Vec;
   /** For each layer [count, its outputs, 32], overwritten; behind a gate that is closed 0. */
   readonly out: readonly Vec[];

@@ -71,7 +71,7 @@ function expected(J: Linearization, columns: Uint32Array, { x, u }: { x: Vec; u:
 }
 
 const close = (found: Vec, wanted: Vec, digits: number): void => {
-  const scale = Math.max(...wanted);
+  const scale = Math.max(...wanted.map(Math.abs));
   found.forEach((value: number, i: number) => {
     expect(value / scale).toBeCloseTo(wanted[i]! / scale, digits);
   });
@@ -150,6 +150,40 @@ describe.each(Object.entries(chains))("a chain of dense layers %s, over few of i
     exact.release();
   });
 });
+
+test.each(["reference", "wasm"])(
+  "%s: confident examples keep their curvature in f32, whatever all classes share",
+  async (name) => {
+    const kernels = name === "wasm" ? await createWasmKernels({ threads: 1 }) : referenceKernels;
+    const [k, lanes] = [4, 32];
+    // One layer of the inputs 1 and 1: the tangent of class c is the sum of its two entries.
+    const pattern = {
+      rows: k,
+      cols: 2,
+      starts: Uint32Array.of(0, 2, 4, 6, 8),
+      columns: Uint32Array.of(0, 1, 0, 1, 0, 1, 0, 1),
+    };
+    const chain = { count: 1, size: 8, layers: [{ inputs: new Float32Array(64).fill(1), pattern, start: 0 }] };
+    const x = Float32Array.of(8, 0.5, 8, -0.25, 8, 0.125, 8, -1);
+    for (const doubt of [1e-3, 1e-6, 1e-9]) {
+      const one = [1 - doubt, doubt / 2, doubt / 4, doubt / 4];
+      const probabilities = Float32Array.from({ length: k * lanes }, (_, i) => one[Math.floor(i / lanes)]!);
+      const t = [0.5, -0.25, 0.125, -1].map((value) => value - 0.5);
+      const mean = t.reduce((sum, value, c) => sum + one[c]! * value, 0);
+      const out = new Float32Array(8);
+      kernels.chainGram!({ chain, x, probabilities, out });
+      const squares = [new Float32Array(k * lanes)];
+      kernels.chainSquares!({ chain, probabilities, out: squares });
+      for (const [c, value] of t.entries()) {
+        // Beside 8 a tangent has 2^-21 of rounding at most.
+        expect(out[2 * c]! / (lanes * one[c]! * (value - mean))).toBeCloseTo(1, 4);
+        const others = one.reduce((sum, p, other) => (other === c ? sum : sum + p), 0);
+        expect(squares[0]![c * lanes]! / (one[c]! * others)).toBeCloseTo(1, 5);
+      }
+    }
+    if ("close" in kernels) await (kernels as { close(): Promise<void> }).close();
+  },
+);
 
 test("a chain is for few weights alone, none of them biases, and kernels that have such products", async () => {
   const spec = { name: "chain", inputShape: [features], classes, layers: chains["with a ReLU between"] };

@@ -57,8 +57,7 @@ export function emptyChain({ layers, examples }: { layers: readonly ChainedLayer
   return {
     count: Math.ceil(examples / panelWidth),
     size: 0,
-    layers: layers.map(({ W: weights, panels, gate }) => ({
-      inputs: panels.data(),
+    layers: layers.map(({ W: weights, gate }) => ({
       pattern: keptPattern({ rows: weights.rows, cols: weights.cols, start: -1, columns: new Uint32Array(0) }).pattern,
       start: 0,
       weights,

@@ -152,7 +152,7 @@ export function writeSoftmaxSquares(state: Linearized, p: Float64Array, out: Vec
   writeSquares(state, sums, out);
 }
 
-/** Probabilities in panels, made once for all restrictions. */
+/** Probabilities in panels, made once for all restrictions and there until the release. */
 export function inPanels({ panels, logits, pool }: Linearized, p: Float64Array): Vec {
   const known = panels.get(p);
   if (known) return known;

@@ -1,5 +1,6 @@
 /** Products of a chain of dense layers over some of its weights, by their definition: layer after layer, for all panels. */
 import { dtypeOf, type Vec, zeros } from "../../problem/matrix.ts";
+import { checkApart, checkSameDtype } from "../kernel-shapes.ts";
 import {
   type ChainGramSpec,
   type ChainSquaresSpec,
@@ -11,18 +12,29 @@ import {
 } from "../kernels.ts";
 import { checkPattern, panelProducts, sparseTimes } from "./reference-sparse.ts";
 
-/** @throws RangeError for a chain whose layers do not fit, or vectors that do not fit it */
-export function checkChain(who: string, chain: PanelChain, vectors: { flat: readonly Vec[]; outputs: Vec }): void {
+/**
+ * @param vectors.flat - one number an entry
+ * @param vectors.outputs - one number an output of the last layer
+ * @param vectors.out - which of them is written while the chain is read
+ * @param vectors.readsInputs - default true
+ * @throws RangeError for a chain whose layers do not fit, or vectors that do not fit it
+ */
+export function checkChain(
+  who: string,
+  chain: PanelChain,
+  vectors: { flat: readonly Vec[]; outputs: Vec; out?: Vec; readsInputs?: boolean },
+): void {
   const { count, size, layers } = chain;
-  const panels = (vector: Vec | undefined, features: number): boolean =>
-    vector === undefined || vector.length === count * features * panelWidth;
+  const { readsInputs = true, out } = vectors;
+  const panels = (vector: Vec | undefined, features: number, isNeeded = false): boolean =>
+    vector === undefined ? !isNeeded : vector.length === count * features * panelWidth;
   for (const [l, { inputs, pattern, start, weights, gate }] of layers.entries()) {
     checkPattern(who, pattern);
     const { rows, cols, columns } = pattern;
     const follows =
       l === 0 || (layers[l - 1]!.pattern.rows === cols && weights?.rows === rows && weights.cols === cols);
     const isInside = start >= 0 && start + columns.length <= size;
-    if (!follows || !isInside || !panels(inputs, cols) || !panels(gate, rows)) {
+    if (!follows || !isInside || !panels(inputs, cols, readsInputs) || !panels(gate, rows)) {
       throw new RangeError(`${who}: layer ${l} does not fit the chain`);
     }
   }
@@ -31,17 +43,23 @@ export function checkChain(who: string, chain: PanelChain, vectors: { flat: read
   if (outputs === undefined || !areFlat || !panels(vectors.outputs, outputs)) {
     throw new RangeError(`${who}: operands do not fit`);
   }
+  const read = layers
+    .flatMap(({ inputs, gate, weights }) => [inputs, gate, weights?.data])
+    .filter((x) => x !== undefined);
+  checkSameDtype(who, vectors.outputs, ...vectors.flat, ...read);
+  if (out) for (const one of read) checkApart(who, out, one);
+  if (out && out !== vectors.outputs) checkApart(who, out, vectors.outputs);
 }
 
 /** out = J x */
 export function chainTimes({ chain, x, out }: ChainTimesSpec): void {
-  checkChain("chainTimes", chain, { flat: [x], outputs: out });
+  checkChain("chainTimes", chain, { flat: [x], outputs: out, out });
   const { count, layers } = chain;
   let before: Vec | undefined;
   for (const layer of layers) {
     const { inputs, pattern } = layer;
     const t = zeros(count * pattern.rows * panelWidth, dtypeOf(out));
-    sparseTimes({ pattern, values: valuesOf(layer, x), count, b: inputs, out: t });
+    sparseTimes({ pattern, values: valuesOf(layer, x), count, b: inputs!, out: t });
     if (before) addThrough(layer, count, { from: before, to: t, back: false });
     close(layer, t);
     before = t;
@@ -51,13 +69,13 @@ export function chainTimes({ chain, x, out }: ChainTimesSpec): void {
 
 /** out = J'u */
 export function chainTransposeTimes({ chain, u, out }: ChainTransposeTimesSpec): void {
-  checkChain("chainTransposeTimes", chain, { flat: [out], outputs: u });
+  checkChain("chainTransposeTimes", chain, { flat: [out], outputs: u, out });
   const { count, layers } = chain;
   let delta = u.slice() as Vec;
   for (const [l, layer] of [...layers.entries()].reverse()) {
     const { inputs, pattern } = layer;
     close(layer, delta);
-    panelProducts({ pattern, count, a: delta, b: inputs, out: valuesOf(layer, out) });
+    panelProducts({ pattern, count, a: delta, b: inputs!, out: valuesOf(layer, out) });
     if (l === 0) break;
     const previous = zeros(count * pattern.cols * panelWidth, dtypeOf(u));
     addThrough(layer, count, { from: delta, to: previous, back: true });
@@ -67,15 +85,22 @@ export function chainTransposeTimes({ chain, u, out }: ChainTransposeTimesSpec):
 
 /** out = J'(diag(p) - p p')J x */
 export function chainGram({ chain, x, probabilities: p, out }: ChainGramSpec): void {
-  checkChain("chainGram", chain, { flat: [x, out], outputs: p });
+  checkChain("chainGram", chain, { flat: [x, out], outputs: p, out });
   const t = zeros(p.length, dtypeOf(p));
   chainTimes({ chain, x, out: t });
-  const bytes = p.length / chain.count;
-  for (let panel = 0; panel < p.length; panel += bytes) {
+  const size = p.length / chain.count;
+  for (let panel = 0; panel < p.length; panel += size) {
     for (let i = panel; i < panel + panelWidth; i++) {
+      // Beside the likeliest class: where p is nearly 1, t less its mean would be rounding.
+      let most = i;
+      for (let c = i; c < panel + size; c += panelWidth) if (p[c]! > p[most]!) most = c;
+      const likeliest = t[most]!;
       let mean = 0;
-      for (let c = i; c < panel + bytes; c += panelWidth) mean += p[c]! * t[c]!;
-      for (let c = i; c < panel + bytes; c += panelWidth) t[c] = p[c]! * (t[c]! - mean);
+      for (let c = i; c < panel + size; c += panelWidth) {
+        t[c]! -= likeliest;
+        mean += p[c]! * t[c]!;
+      }
+      for (let c = i; c < panel + size; c += panelWidth) t[c] = p[c]! * (t[c]! - mean);
     }
   }
   chainTransposeTimes({ chain, u: t, out });
@@ -83,8 +108,7 @@ export function chainGram({ chain, x, probabilities: p, out }: ChainGramSpec): v
 
 /** out_l = diag(D'B D) with B = R R': the sum over the columns of R of the squares of the deltas that they give. */
 export function chainSquares({ chain, probabilities: p, out }: ChainSquaresSpec): void {
-  checkChain("chainSquares", chain, { flat: [], outputs: p });
-  checkSquares(chain, out);
+  checkChainSquares({ chain, probabilities: p, out });
   const { count, layers } = chain;
   const { rows: classes } = layers.at(-1)!.pattern;
   for (const sums of out) sums.fill(0);
@@ -103,19 +127,34 @@ export function chainSquares({ chain, probabilities: p, out }: ChainSquaresSpec)
   }
 }
 
-/** @throws RangeError unless there is a vector for the outputs of every layer */
-export function checkSquares({ count, layers }: PanelChain, out: readonly Vec[]): void {
+/** @throws RangeError unless the chain and its vectors fit, one for the outputs of every layer */
+export function checkChainSquares({ chain, probabilities, out }: ChainSquaresSpec): void {
+  checkChain("chainSquares", chain, { flat: [], outputs: probabilities, readsInputs: false });
+  const { count, layers } = chain;
+  checkSameDtype("chainSquares", probabilities, ...out);
+  for (const one of out) checkApart("chainSquares", one, probabilities);
   const fits = layers.every(({ pattern }, l) => out[l]?.length === count * pattern.rows * panelWidth);
   if (!fits || out.length !== layers.length) throw new RangeError("chainSquares: operands do not fit");
 }
 
-/** sqrt(p_c) (e_c - p) of every example in panels. */
+/** sqrt(p_c) (e_c - p) of every example in panels; 1 - p_c is the sum of the others, which keeps its digits. */
 function rootColumn(p: Vec, { c, classes }: { c: number; classes: number }): Vec {
-  return p.map((value: number, i: number) => {
-    const [line, lane] = [Math.floor(i / panelWidth), i % panelWidth];
-    const root = Math.sqrt(p[(line - (line % classes) + c) * panelWidth + lane]!);
-    return root * ((line % classes === c ? 1 : 0) - value);
-  }) as Vec;
+  const out = zeros(p.length, dtypeOf(p));
+  const size = classes * panelWidth;
+  for (let panel = 0; panel < p.length; panel += size) {
+    for (let i = panel; i < panel + panelWidth; i++) {
+      const own = i + c * panelWidth;
+      const root = Math.sqrt(p[own]!);
+      let others = 0;
+      for (let at = i; at < panel + size; at += panelWidth) {
+        if (at === own) continue;
+        out[at] = -root * p[at]!;
+        others += root * p[at]!;
+      }
+      out[own] = others;
+    }
+  }
+  return out;
 }
 
 function valuesOf({ pattern, start }: PanelLayer, flat: Vec): Vec {
