@@ -238,14 +238,14 @@ export function windowProducts32(begin: u32, end: u32, scratch: usize, firstScra
 export function windowProducts64(begin: u32, end: u32, scratch: usize, firstScratch: usize, scratchBytes: usize, workspace: usize, bytes: usize, images: usize, packed: usize, scale: usize, bias: usize, out: usize, height: i32, width: i32, channels: u32, outputs: u32, kernelHeight: i32, kernelWidth: i32, stride: i32, padding: i32, dilation: i32, outHeight: i32, outWidth: i32, rows: u32, rowsPerUnit: u32, kc: u32, isImage: bool, mode: u32): void {
   windowProductsOf<f64>(begin, end, ownPart(scratch, firstScratch, scratchBytes, workspace, bytes), images, packed, scale, bias, out, height, width, channels, outputs, kernelHeight, kernelWidth, stride, padding, dilation, outHeight, outWidth, rows, rowsPerUnit, kc, isImage, mode);
 }
-export function windowCorrelations32(begin: u32, end: u32, scratch: usize, images: usize, displacements: usize, displacementCount: u32, rectangles: usize, rectangleCount: u32, height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize): void {
-  windowCorrelationsOf<f32>(begin, end, images, displacements, displacementCount, rectangles, rectangleCount, height, width, channels, count, batch, chunkImages, partials, partialBytes);
+export function windowCorrelations32(begin: u32, end: u32, scratch: usize, images: usize, displacements: usize, displacementCount: u32, rectangles: usize, height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize, sums: usize, sumsBytes: usize): void {
+  windowCorrelationsOf<f32>(begin, end, images, displacements, displacementCount, rectangles, height, width, channels, count, batch, chunkImages, partials, partialBytes, sums, sumsBytes);
 }
 export function windowBlocks32(begin: u32, end: u32, scratch: usize, squares: usize, pairs: usize, parts: usize, count: u32, taps: u32, out: usize, isSum: bool): void {
   windowBlocksOf<f32>(begin, end, squares, pairs, parts, count, taps, out, isSum);
 }
-export function windowCorrelations64(begin: u32, end: u32, scratch: usize, images: usize, displacements: usize, displacementCount: u32, rectangles: usize, rectangleCount: u32, height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize): void {
-  windowCorrelationsOf<f64>(begin, end, images, displacements, displacementCount, rectangles, rectangleCount, height, width, channels, count, batch, chunkImages, partials, partialBytes);
+export function windowCorrelations64(begin: u32, end: u32, scratch: usize, images: usize, displacements: usize, displacementCount: u32, rectangles: usize, height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize, sums: usize, sumsBytes: usize): void {
+  windowCorrelationsOf<f64>(begin, end, images, displacements, displacementCount, rectangles, height, width, channels, count, batch, chunkImages, partials, partialBytes, sums, sumsBytes);
 }
 export function windowBlocks64(begin: u32, end: u32, scratch: usize, squares: usize, pairs: usize, parts: usize, count: u32, taps: u32, out: usize, isSum: bool): void {
   windowBlocksOf<f64>(begin, end, squares, pairs, parts, count, taps, out, isSum);

@@ -1,6 +1,6 @@
 // Second moments of the windows of images, stride and dilation 1, without writing a window. Taps t and t' of one window read pixels q and q + d, d = t' - t, so
 //
-//   sum over windows of w_t w_t'' = sum over pixels q of x(q) x(q + d)',
+//   sum over windows of w_t (w_t')' = sum over pixels q of x(q) x(q + d)',
 //
 // the same sum for every pair of taps a displacement d apart, but for which pixels at the border take part: those are cut into rectangles, of which
 // each pair takes some. Half of the displacements are enough, the other halves are transposes. For 3 x 3 taps that are 13 products of all channels a
@@ -17,12 +17,12 @@ import { TILE_VECTORS } from "./tile";
 const BLOCK_BYTES: u32 = 12 * 1024;
 
 /**
- * A unit is one displacement of one chunk of images. It writes partials[chunk]: [rectangles, count, count], and for the displacement 0 behind them the
- * sums of pixels, [its rectangles, count].
+ * A unit is one displacement of one chunk of images. It writes partials[chunk]: [rectangles, count, count], and for the displacement 0, where
+ * `sums` is an address, sums[chunk]: the sums of pixels in f64, [its rectangles, count].
  */
 export function windowCorrelations<T>(
-  begin: u32, end: u32, images: usize, displacements: usize, displacementCount: u32, rectangles: usize, rectangleCount: u32,
-  height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize,
+  begin: u32, end: u32, images: usize, displacements: usize, displacementCount: u32, rectangles: usize,
+  height: u32, width: u32, channels: u32, count: u32, batch: u32, chunkImages: u32, partials: usize, partialBytes: usize, sums: usize, sumsBytes: usize,
 ): void {
   const pixel = <usize>channels * sizeof<T>(), row = width * pixel;
   const square = <usize>count * count * sizeof<T>();
@@ -39,7 +39,7 @@ export function windowCorrelations<T>(
         const top = load<u32>(rectangle), bottom = load<u32>(rectangle, 4), left = load<u32>(rectangle, 8), right = load<u32>(rectangle, 12);
         const from = image + top * row + left * pixel;
         correlate<T>(from, from + shift, bottom - top, right - left, pixel, row, count, partial + r * square, n > first);
-        if (which == 0) addPixels<T>(from, bottom - top, right - left, pixel, row, count, partial + rectangleCount * square + <usize>r * count * sizeof<T>(), n > first);
+        if (which == 0 && sums != 0) addPixels<T>(from, bottom - top, right - left, pixel, row, count, sums + chunk * sumsBytes + (<usize>r * count << 3), n > first);
       }
     }
   }
@@ -61,18 +61,19 @@ function correlate<T>(a: usize, b: usize, rows: u32, cols: u32, pixel: usize, ro
   }
 }
 
-/** sums [count] = the pixels of a rectangle added up (+ sums) */
+/** sums [count], f64 = the pixels of a rectangle added up (+ sums) */
 function addPixels<T>(from: usize, rows: u32, cols: u32, pixel: usize, row: usize, count: u32, sums: usize, isSum: bool): void {
-  for (let j: usize = 0; j < <usize>count * sizeof<T>(); j += 16) {
-    let sum = isSum ? v128.load(sums + j) : i32x4.splat(0);
+  for (let c: u32 = 0; c < count; c += 2) {
+    let sum = isSum ? v128.load(sums) : i32x4.splat(0);
     for (let y: u32 = 0; y < rows; y++) {
-      let at = from + y * row + j;
+      let at = from + y * row + c * sizeof<T>();
       for (let x: u32 = 0; x < cols; x++) {
-        sum = v128.add<T>(sum, v128.load(at));
+        sum = f64x2.add(sum, sizeof<T>() == 8 ? v128.load(at) : f64x2.promote_low_f32x4(v128.load64_zero(at)));
         at += pixel;
       }
     }
-    v128.store(sums + j, sum);
+    v128.store(sums, sum);
+    sums += 16;
   }
 }
 

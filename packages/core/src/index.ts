@@ -199,7 +199,7 @@ export { checkSparseConvolution } from "./kernels/panels/reference-sparse-convol
 export { plainView } from "./kernels/plain-view.ts";
 export { createPool, type Pool, withPool } from "./kernels/pool.ts";
 export { referenceKernels } from "./kernels/reference-kernels.ts";
-export { gramOfWindows } from "./kernels/window-gram.ts";
+export { gramOfWindows, momentsOfWindows } from "./kernels/window-gram.ts";
 export type { Allocation, AllocationRequest, BoundedLayer, LayerInfo } from "./plugin/allocation.ts";
 export type { Architecture } from "./plugin/architecture.ts";
 export { contentFault } from "./plugin/content-fault.ts";

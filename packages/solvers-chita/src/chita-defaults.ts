@@ -18,8 +18,14 @@ export interface Effort {
   readonly leastGain: number;
 }
 
-/** Gradient rows up to which the plain numbers do. */
-const fewRows = 1024;
+/** Gradient rows up to which the plain numbers do, and what takes their place beyond. */
+export const manyRows: {
+  readonly from: number;
+  readonly iterations: number;
+  /** For every so many rows the pool has a member of each kind. */
+  readonly rowsPerMember: number;
+  readonly leastGain: number;
+} = { from: 1024, iterations: 60, rowsPerMember: 16, leastGain: 1e-4 };
 
 /**
  * For n gradient rows. About n / 6 weights are undecided in the relaxation, and there is more of a gap to close the more they are; the n^3 of factorisations grows
@@ -27,7 +33,7 @@ const fewRows = 1024;
  */
 export function effortFor(rows: number): Effort {
   const { iterations, pool } = chitaDefaults;
-  const leastGain = 3e-4;
-  if (rows <= fewRows) return { iterations, pool, leastGain };
-  return { iterations: 3 * iterations, pool: Math.ceil(rows / 16), leastGain: leastGain / 3 };
+  if (rows <= manyRows.from) return { iterations, pool, leastGain: 3e-4 };
+  const { rowsPerMember, ...more } = manyRows;
+  return { iterations: more.iterations, pool: Math.ceil(rows / rowsPerMember), leastGain: more.leastGain };
 }

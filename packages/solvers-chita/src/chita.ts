@@ -35,9 +35,9 @@ import { chitaWork } from "./work.ts";
 export interface ChitaOptions {
   /** Largest number of rows (after reduction to the number of weights) for the row-space method. */
   readonly maxRows?: number | undefined;
-  /** Iterations on the relaxation, >= 1; default: 20, beyond 1,024 rows 60. */
+  /** Iterations on the relaxation, >= 1; default: `effortFor` the rows. */
   readonly iterations?: number | undefined;
-  /** Swap-pool members of each kind; 0 = no swaps; default: 64, beyond 1,024 rows a sixteenth of them. */
+  /** Swap-pool members of each kind; 0 = no swaps; default: `effortFor` the rows. */
   readonly pool?: number | undefined;
   /** Rounds of swaps. */
   readonly rounds?: number | undefined;

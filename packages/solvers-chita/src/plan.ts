@@ -5,6 +5,7 @@
  * chosen on the last 10,000 training images of MNIST, never on test data; docs/chita.md has the measurements.
  */
 import { keptCount, type RunPlan, type RunSituation } from "@secateur/core";
+import { effortFor } from "./chita-defaults.ts";
 
 /** The first stage keeps this fraction, where the target is below it. */
 const firstKept = 0.3;
@@ -61,8 +62,10 @@ const convolutionPasses = 4;
 const storedRows: RunPlan = { examples: 500, targetExamples: 500, firstOrder: false };
 const storedRidges = [1e-3, 1e-2, 0.1, 1] as const;
 const largestBatch = 16;
-/** Beside the Gram matrix of the rows a ridge's solution takes some dozens of products with them. */
-export const productsOfRows = 50;
+/** Products with the rows that a ridge's solution takes beside their Gram matrix: two for an iteration on the relaxation, and some others. */
+export function productsOfRows(rows: number): number {
+  return 2 * effortFor(rows).iterations + 10;
+}
 /** Forward passes that the comparison of one ridge's step takes: three losses on some 500 held-out examples. */
 const comparedPasses = 3 * 500;
 
@@ -212,7 +215,7 @@ function affordableRidges(situation: RunSituation, batch: number): readonly numb
 /** Multiply-adds of a stage with stored rows: of its gradients, and of solving and comparing with one ridge. */
 function storedCost({ prunable, weightReuse = 1 }: RunSituation, batch: number): { gradients: number; ridge: number } {
   const rows = storedRows.examples!;
-  const solving = rows * (rows / 2 + productsOfRows);
+  const solving = rows * (rows / 2 + productsOfRows(rows));
   return {
     gradients: passesOfTraining * rows * batch * weightReuse * prunable,
     ridge: (comparedPasses * weightReuse + solving) * prunable,

@@ -1,7 +1,7 @@
 import { definePlugin, defineSelector, defineSolver, defineUpdater, type Plugin } from "@secateur/core";
 import { z } from "zod";
 import { chita, chitaSelector } from "./chita.ts";
-import { chitaDefaults } from "./chita-defaults.ts";
+import { chitaDefaults, manyRows } from "./chita-defaults.ts";
 import { chitaBlock, chitaBso, chitaCd, chitaIht, ridgeRefit } from "./published/named-solvers.ts";
 import { publishedDefaults } from "./published/published-defaults.ts";
 
@@ -19,13 +19,15 @@ const chitaOptions = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe(`iterations on the relaxation (default: ${chitaDefaults.iterations}, beyond 1,024 gradient rows 60)`),
+    .describe(
+      `iterations on the relaxation (default: ${chitaDefaults.iterations}, beyond ${manyRows.from} gradient rows ${manyRows.iterations})`,
+    ),
   pool: z
     .int()
     .min(0)
     .optional()
     .describe(
-      `swap candidates of each kind, kept and pruned; 0 = no swaps (default: ${chitaDefaults.pool}, beyond 1,024 gradient rows a sixteenth of them)`,
+      `swap candidates of each kind, kept and pruned; 0 = no swaps (default: ${chitaDefaults.pool}, beyond ${manyRows.from} gradient rows one for every ${manyRows.rowsPerMember} of them)`,
     ),
   rounds: z.int().min(0).default(chitaDefaults.rounds).describe("rounds of swaps"),
   maxRows: z

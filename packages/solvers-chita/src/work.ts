@@ -54,7 +54,7 @@ export function chitaWork(plan: ResolvedPlan, situation: RunSituation): SolverWo
     } else {
       // Of the row Gram a part, see relaxation/search.ts.
       const columns = Math.min(prunable, Math.max(after * prunable, 2 * rows));
-      add(competing * rows * ((rows / 2) * columns + productsOfRows * prunable));
+      add(competing * rows * ((rows / 2) * columns + productsOfRows(rows) * prunable));
     }
     before = after;
   }

@@ -30,22 +30,21 @@ interface Axis {
   readonly reach: readonly ReadonlyMap<number, number>[];
 }
 
-/** A weight as one direction sees it: the line that it writes, the channel that it reads, where it stands in the window. */
-interface Entry {
-  readonly reads: number;
-  readonly ky: number;
-  readonly kx: number;
-  readonly index: number;
+/** The kept weights as one direction sees them, line by line of those that it writes: the channel that each reads, its tap, and its number. */
+interface Lines {
+  /** [lines + 1] */
+  readonly starts: Uint32Array;
+  readonly reads: Uint32Array;
+  /** Rows of a window one after the other. */
+  readonly taps: Uint32Array;
+  readonly numbers: Uint32Array;
 }
 
 /** The lists of the forward direction, which gradients use, too. O(classes * entries) */
 export function forwardLists(shape: ConvolutionShape, pattern: SparsePattern): SparseLists {
-  const { channels, outputs, groups } = shape;
   const { outHeight, outWidth } = windowsShape(shape);
-  const lines = eachLine(outputs);
-  visitWeights(shape, pattern, (o, channel, at) => {
-    lines[o]!.push({ ...at, reads: Math.floor((o * groups) / outputs) * (channels / groups) + channel });
-  });
+  const { reads, taps } = placesOf(shape, pattern);
+  const numbers = Uint32Array.from(reads, (_, e) => e);
   const axis = (count: number, extent: number, taps: number): Axis =>
     classify(count, (position) => {
       const origin = position * shape.stride - shape.padding;
@@ -54,22 +53,23 @@ export function forwardLists(shape: ConvolutionShape, pattern: SparsePattern): S
         .filter(([, way]) => origin + way >= 0 && origin + way < extent);
       return { origin, reach: inside };
     });
-  return listsOf(lines, {
-    rows: axis(outHeight, shape.height, shape.kernel[0]),
-    columns: axis(outWidth, shape.width, shape.kernel[1]),
-    width: shape.width,
-    channels,
-  });
+  return listsOf(
+    { starts: pattern.starts, reads, taps, numbers },
+    {
+      rows: axis(outHeight, shape.height, shape.kernel[0]),
+      columns: axis(outWidth, shape.width, shape.kernel[1]),
+      kernel: shape.kernel,
+      width: shape.width,
+      channels: shape.channels,
+    },
+  );
 }
 
 /** The lists of the way back. O(classes * entries) */
 export function backLists(shape: ConvolutionShape, pattern: SparsePattern): SparseLists {
-  const { channels, outputs, groups, stride, padding, dilation } = shape;
+  const { outputs, stride, padding, dilation } = shape;
   const { outHeight, outWidth } = windowsShape(shape);
-  const lines = eachLine(channels);
-  visitWeights(shape, pattern, (o, channel, at) => {
-    lines[Math.floor((o * groups) / outputs) * (channels / groups) + channel]!.push({ ...at, reads: o });
-  });
+  const lines = byChannel(shape, pattern);
   const axis = (count: number, extent: number, taps: number): Axis =>
     classify(count, (position) => {
       const origin = Math.floor(position / stride);
@@ -82,25 +82,46 @@ export function backLists(shape: ConvolutionShape, pattern: SparsePattern): Spar
   return listsOf(lines, {
     rows: axis(shape.height, outHeight, shape.kernel[0]),
     columns: axis(shape.width, outWidth, shape.kernel[1]),
+    kernel: shape.kernel,
     width: outWidth,
     channels: outputs,
   });
 }
 
-/** Visits the kept weights output by output: channel within the group, and place in the window. */
-function visitWeights(
-  { kernel }: ConvolutionShape,
-  { rows, starts, columns }: SparsePattern,
-  visit: (output: number, channel: number, at: { ky: number; kx: number; index: number }) => void,
-): void {
-  const taps = kernel[0] * kernel[1];
+/** Of every kept weight, output by output, the channel that it reads forward, and its tap. */
+function placesOf(shape: ConvolutionShape, pattern: SparsePattern): Pick<Lines, "reads" | "taps"> {
+  const { channels, outputs, groups, kernel } = shape;
+  const { rows, starts, columns } = pattern;
+  const window = kernel[0] * kernel[1];
+  const [reads, taps] = [new Uint32Array(columns.length), new Uint32Array(columns.length)];
   for (let o = 0; o < rows; o++) {
-    for (let index = starts[o]!; index < starts[o + 1]!; index++) {
-      const tap = columns[index]! % taps;
-      const at = { ky: Math.floor(tap / kernel[1]), kx: tap % kernel[1], index };
-      visit(o, Math.floor(columns[index]! / taps), at);
+    const first = Math.floor((o * groups) / outputs) * (channels / groups);
+    for (let e = starts[o]!; e < starts[o + 1]!; e++) {
+      const channel = Math.floor(columns[e]! / window);
+      reads[e] = first + channel;
+      taps[e] = columns[e]! - channel * window;
     }
   }
+  return { reads, taps };
+}
+
+/** The kept weights by the channel that they read, which the way back writes. */
+function byChannel(shape: ConvolutionShape, pattern: SparsePattern): Lines {
+  const { reads: channels, taps } = placesOf(shape, pattern);
+  const starts = new Uint32Array(shape.channels + 1);
+  for (const channel of channels) starts[channel + 1]! += 1;
+  for (let c = 0; c < shape.channels; c++) starts[c + 1]! += starts[c]!;
+  const next = starts.slice();
+  const lines = { starts, reads: taps.slice(), taps: taps.slice(), numbers: taps.slice() };
+  for (let o = 0; o < pattern.rows; o++) {
+    for (let e = pattern.starts[o]!; e < pattern.starts[o + 1]!; e++) {
+      const at = next[channels[e]!]!++;
+      lines.reads[at] = o;
+      lines.taps[at] = taps[e]!;
+      lines.numbers[at] = e;
+    }
+  }
+  return lines;
 }
 
 /** Positions that reach the same taps in the same way are of one class. */
@@ -125,20 +146,28 @@ function classify(
 
 /** @param width - positions in a row of what is read @param channels - lines of a position there */
 function listsOf(
-  lines: readonly (readonly Entry[])[],
-  { rows, columns, width, channels }: { rows: Axis; columns: Axis; width: number; channels: number },
+  lines: Lines,
+  read: { rows: Axis; columns: Axis; kernel: ConvolutionShape["kernel"]; width: number; channels: number },
 ): SparseLists {
-  const starts = [0];
-  const entries: number[] = [];
+  const { rows, columns, width, channels } = read;
+  const { starts: own, reads, taps, numbers } = lines;
+  const count = own.length - 1;
+  const classes = rows.reach.length * columns.reach.length;
+  const starts = new Uint32Array(classes * count + 1);
+  const entries = new Uint32Array(2 * classes * reads.length);
+  let [list, end] = [0, 0];
   for (const down of rows.reach) {
     for (const across of columns.reach) {
-      for (const line of lines) {
-        for (const { reads, ky, kx, index } of line) {
-          const [y, x] = [down.get(ky), across.get(kx)];
-          if (y === undefined || x === undefined) continue;
-          entries.push(((y * width + x) * channels + reads) * lineBytes, index * 4);
+      const ways = waysOf(down, across, read);
+      for (let line = 0; line < count; line++) {
+        for (let e = own[line]!; e < own[line + 1]!; e++) {
+          const way = ways[taps[e]!];
+          if (way === undefined) continue;
+          entries[end] = way + reads[e]! * lineBytes;
+          entries[end + 1] = numbers[e]! * 4;
+          end += 2;
         }
-        starts.push(entries.length / 2);
+        starts[++list] = end / 2;
       }
     }
   }
@@ -148,14 +177,23 @@ function listsOf(
     rows: table(rows, width * channels),
     columns: table(columns, channels),
     columnClasses: columns.reach.length,
-    outputs: lines.length,
-    starts: Uint32Array.from(starts),
-    entries: Uint32Array.from(entries),
+    outputs: count,
+    starts,
+    entries: entries.subarray(0, end),
   };
 }
 
-function eachLine(count: number): Entry[][] {
-  return Array.from({ length: count }, () => []);
+/** How many bytes from a position on each tap reads; undefined where it does not. */
+function waysOf(
+  down: ReadonlyMap<number, number>,
+  across: ReadonlyMap<number, number>,
+  { kernel, width, channels }: { kernel: ConvolutionShape["kernel"]; width: number; channels: number },
+): readonly (number | undefined)[] {
+  const ways = new Array<number | undefined>(kernel[0] * kernel[1]).fill(undefined);
+  for (const [ky, y] of down) {
+    for (const [kx, x] of across) ways[ky * kernel[1] + kx] = (y * width + x) * channels * lineBytes;
+  }
+  return ways;
 }
 
 function range(count: number): number[] {

@@ -119,19 +119,28 @@ interface PlacedLists {
   readonly costNs: number;
 }
 
-const known = new WeakMap<Engine, WeakMap<SparsePattern, Map<string, PlacedLists>>>();
+/** Lists of a pattern by what they depend on, and those of the last call: solvers come with the same objects hundreds of times. */
+interface KnownLists {
+  readonly byKey: Map<string, PlacedLists>;
+  last?: { readonly shape: ConvolutionShape; readonly direction: Direction; readonly lists: PlacedLists };
+}
+
+const known = new WeakMap<Engine, WeakMap<SparsePattern, KnownLists>>();
 
 function placedLists(engine: Engine, { shape, pattern }: SparseConvolution, direction: Direction): PlacedLists {
-  const ofEngine = known.get(engine) ?? new WeakMap<SparsePattern, Map<string, PlacedLists>>();
+  const ofEngine = known.get(engine) ?? new WeakMap<SparsePattern, KnownLists>();
   known.set(engine, ofEngine);
-  const ofPattern = ofEngine.get(pattern) ?? new Map<string, PlacedLists>();
+  const ofPattern = ofEngine.get(pattern) ?? { byKey: new Map<string, PlacedLists>() };
   ofEngine.set(pattern, ofPattern);
+  const { byKey, last } = ofPattern;
+  if (last?.shape === shape && last.direction === direction) return last.lists;
   const key = `${direction} ${JSON.stringify(keyOf(shape))}`;
-  const found =
-    ofPattern.get(key) ??
+  const lists =
+    byKey.get(key) ??
     place(engine, pattern, (direction === "back" ? backLists : forwardLists)(shape, pattern), shape.batch);
-  ofPattern.set(key, found);
-  return found;
+  byKey.set(key, lists);
+  ofPattern.last = { shape, direction, lists };
+  return lists;
 }
 
 /** What lists depend on, in one order. */

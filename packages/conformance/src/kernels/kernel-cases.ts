@@ -60,6 +60,10 @@ const shifted: readonly WindowShape[] = [
   { ...image, channels: 16, kernel: [5, 4], padding: 0 },
   { ...image, channels: 4, kernel: [2, 3], padding: 2 },
   { ...image, channels: 4, height: 2, width: 1 },
+  { ...image, channels: 12, kernel: [1, 1], padding: 0 },
+  { ...image, channels: 12, kernel: [1, 1], padding: 0, channelRange: [4, 8] },
+  { ...image, channels: 68, kernel: [1, 1], padding: 0 },
+  { ...image, channels: 8, kernel: [1, 1], padding: 1 },
   { ...image, channels: 20, height: 33, width: 34, batch: 3 },
 ];
 
@@ -140,6 +144,8 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
         const n = transpose ? cols : rows;
         const out = make.outputMatrix(n, n);
         kernels.gram({ a, transpose, out });
+        // What is above the diagonal does not count.
+        for (let i = 0; i < n; i++) out.data.fill(3, i * n + i + 1, (i + 1) * n);
         kernels.gram({ a, transpose, out, alpha: 2, beta: -1 });
         return [out.data];
       }),
@@ -168,6 +174,8 @@ export const kernelCases: Readonly<Record<CheckedKernel, readonly KernelCase[]>>
   cholesky: [0, 1, 2, 5, 17, 40].flatMap((n) => [
     rounded(`positive definite ${n} x ${n}`, (kernels, make) => {
       const a = make.positive(n);
+      // What is above the diagonal does not count.
+      for (let i = 0; i < n; i++) a.data.fill(3, i * n + i + 1, (i + 1) * n);
       const pivot = kernels.cholesky(a);
       return [pivot, a.data];
     }),

@@ -92,6 +92,30 @@ describe("the suite rejects kernels whose", () => {
       /^gemv/,
     ],
     [
+      "gram reads above the diagonal",
+      () =>
+        broken({
+          gram: (spec) => {
+            const { data, rows: n } = spec.out;
+            for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) data[i * n + j] = data[j * n + i]!;
+            R.gram(spec);
+          },
+        }),
+      /^gram/,
+    ],
+    [
+      "cholesky reads above the diagonal",
+      () =>
+        broken({
+          cholesky: (a) => {
+            for (let i = 0; i < a.rows; i++)
+              for (let j = 0; j < i; j++) a.data[i * a.cols + j] = a.data[j * a.cols + i]!;
+            return R.cholesky(a);
+          },
+        }),
+      /^cholesky/,
+    ],
+    [
       "cholesky leaves junk above the diagonal",
       () =>
         broken({
@@ -257,6 +281,28 @@ describe("the suite rejects kernels whose", () => {
             const { data, cols } = spec.out;
             // The block of the first tap with itself has the windows of the last row too much.
             if (cols > 0) data[0] = data[4 * (cols / 9) * (cols + 1)]!;
+          },
+        }),
+      /^windowGram/,
+    ],
+    [
+      "windowGram turns the block of two taps round",
+      () =>
+        broken({
+          windowGram(spec) {
+            R.windowGram!(spec);
+            const { data, cols } = spec.out;
+            const [from, to] = spec.shape.channelRange ?? [0, spec.shape.channels];
+            const count = to - from;
+            if (cols === count) return;
+            const block = Float64Array.from({ length: count ** 2 }, (_, e) => {
+              return data[Math.floor(e / count) * cols + count + (e % count)]!;
+            });
+            block.forEach((value, e) => {
+              const [i, j] = [Math.floor(e / count), e % count];
+              data[j * cols + count + i] = value;
+              data[(count + i) * cols + j] = value;
+            });
           },
         }),
       /^windowGram/,

@@ -42,7 +42,10 @@ export interface GemmEachSpec {
   readonly out: Mat;
 }
 
-/** out = alpha * a a' + beta * out, or alpha * a'a + beta * out with `transpose`. Both triangles are written, exactly symmetric. */
+/**
+ * out = alpha * a a' + beta * out, or alpha * a'a + beta * out with `transpose`. Both triangles are written, exactly symmetric; of `out` only what is on and
+ * below the diagonal is read.
+ */
 export interface GramSpec {
   /** [rows, cols] */
   readonly a: Mat;

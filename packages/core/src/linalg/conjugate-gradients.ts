@@ -6,7 +6,7 @@
  * step along it would have no bounds, and where H is singular every minimiser differs from the others by such directions.
  */
 import { plainView } from "../kernels/plain-view.ts";
-import { dtypeOf, type Vec } from "../problem/matrix.ts";
+import { dtypeOf, matrix, type Vec, zeros } from "../problem/matrix.ts";
 import { quietContext, type RunContext } from "../run-context.ts";
 import { withScratch } from "./with-scratch.ts";
 
@@ -51,22 +51,29 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
   const dtype = dtypeOf(residual);
   const rounding = system.rounding ?? (dtype === "f64" ? 2 ** -52 : 2 ** -23);
   const size = residual.length / rows;
-  const inverse = diagonal.map((value) => (value > 0 ? 1 / value : 1));
   const quiet = quietContext(ctx);
   return withScratch(kernels, async (alloc) => {
-    const [preconditioned, direction, product] = [0, 0, 0].map(() => alloc(residual.length, dtype)) as [Vec, Vec, Vec];
+    const [z, direction, product] = [0, 0, 0].map(() => alloc(residual.length, dtype)) as [Vec, Vec, Vec];
+    // In f64: beyond f32 where a layer was never active.
+    const inverse = diagonal.map((value) => (value > 0 ? 1 / value : 1));
     const systems = Array.from({ length: rows }, (_, row) => {
       const own = (vector: Vec): Vec => vector.subarray(row * size, (row + 1) * size);
-      const [r, z, s] = [own(residual), own(preconditioned), own(direction)];
-      const loops = { r: plainView(r), z: plainView(z), s: plainView(s) };
-      return { x: own(x), r, z, s, Hs: own(product), loops, rho: 0, isFlat: false };
+      return { x: own(x), r: own(residual), z: own(z), s: own(direction), Hs: own(product), rho: 0, isFlat: false };
     });
-    const precondition = (row: { readonly r: Vec; readonly z: Vec; readonly loops: Loops }): number => {
-      multiplied(inverse, row.loops.r, row.loops.z);
+    const precondition = (row: { readonly r: Vec; readonly z: Vec }): number => {
+      multiplied(inverse, plainView(row.r), plainView(row.z));
       return kernels.dot(row.r, row.z);
     };
+    const factor = zeros(1, dtype);
+    /** s = z + beta s */
+    const turn = (beta: number, row: { readonly z: Vec; readonly s: Vec }): void => {
+      factor[0] = beta;
+      const s = matrix(1, size, row.s);
+      kernels.scaleRows(s, factor, s);
+      kernels.axpy(1, row.z, row.s);
+    };
     for (const row of systems) row.rho = precondition(row);
-    direction.set(preconditioned);
+    direction.set(z);
     const target = systems.map(({ rho }, i) => tolerance ** 2 * (system.reference?.[i] ?? rho));
     const open = () => systems.filter(({ rho, isFlat }, i) => !isFlat && rho > target[i]! && rho > 0);
     let iterations = 0;
@@ -75,7 +82,7 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
       let moved = false;
       for (const row of left) {
         const bend = kernels.dot(row.s, row.Hs);
-        row.isFlat = !(bend > rounding * weightedSquares(row.loops.s, inverse));
+        row.isFlat = !(bend > rounding * weightedSquares(plainView(row.s), inverse));
         if (row.isFlat) continue;
         moved = true;
         const alpha = row.rho / bend;
@@ -83,7 +90,7 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
         kernels.axpy(-alpha, row.Hs, row.r);
         const next = precondition(row);
         const beta = next / row.rho;
-        addToScaled(row.loops.z, beta, row.loops.s);
+        turn(beta, row);
         row.rho = next;
       }
       if (!moved) break;
@@ -95,21 +102,9 @@ export async function conjugateGradients(system: CgSystem, ctx: RunContext): Pro
   });
 }
 
-/** What loops here read and write: views of the plain classes. */
-interface Loops {
-  readonly r: Vec;
-  readonly z: Vec;
-  readonly s: Vec;
-}
-
 /** out = a .* x */
 function multiplied(a: Float64Array, x: Vec, out: Vec): void {
   for (let j = 0; j < a.length; j++) out[j] = a[j]! * x[j]!;
-}
-
-/** s = z + beta s */
-function addToScaled(z: Vec, beta: number, s: Vec): void {
-  for (let j = 0; j < s.length; j++) s[j] = z[j]! + beta * s[j]!;
 }
 
 /** sum of x_j^2 / inverse_j */

@@ -78,6 +78,33 @@ export function keptProducts(
   };
 }
 
+/**
+ * Sets products over many weights of a block up: B X and then (B X) A as a whole, of which the kept entries are read.
+ *
+ * @param room - two vectors of at least [out, in] in kernel memory, which products of other blocks may use in between
+ */
+export function wholeProducts(
+  { A, B }: Pick<KeptBlock, "A" | "B">,
+  places: Uint32Array,
+  { kernels, room }: { kernels: Kernels; room: readonly [Vec, Vec] },
+): KeptProducts {
+  const [inputs, outputs] = [A.rows, B.rows];
+  const size = outputs * inputs;
+  const [X, Y] = room.map((data) => matrix(outputs, inputs, data.subarray(0, size))) as [Mat, Mat];
+  const entries = plainView(X.data);
+  return {
+    cost: { dense: size * (inputs + outputs), sparse: 0 },
+    multiply(values, out) {
+      entries.fill(0);
+      for (let e = 0; e < places.length; e++) entries[places[e]!] = values[e]!;
+      kernels.gemm({ a: B, b: X, out: Y });
+      kernels.gemm({ a: Y, b: A, out: X });
+      for (let e = 0; e < places.length; e++) out[e] = entries[places[e]!]!;
+    },
+    release() {},
+  };
+}
+
 function paddedTo(size: number): number {
   return Math.ceil(size / panelWidth) * panelWidth;
 }

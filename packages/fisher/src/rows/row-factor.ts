@@ -92,7 +92,7 @@ export function rowFactor(spec: RowFactorSpec): StoredFactor {
 /**
  * A view over gradient rows in memory.
  *
- * @param spec.rows - [n, p], or several matrices [n, p_b] side by side where one would be too large; n >= 1, finite
+ * @param spec.rows - [n, p], or several matrices [n, p_b] side by side where one would be too large; n >= 1, finite; kept, and must not change
  * @param spec.scale - default 1 / n
  * @param spec.damping - default 0
  * @param spec.named - what a message about numbers that are not finite calls the rows, and what it says to do

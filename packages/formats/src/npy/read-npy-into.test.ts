@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -65,12 +65,36 @@ test("other layouts are decoded and copied there", async () => {
   expect(data.buffer).toBeInstanceOf(SharedArrayBuffer);
 });
 
+/** A file of version 2.0 with any descr and data. */
+function withDescr(descr: string, shape: string, data: Uint8Array, padding = 0): Uint8Array {
+  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }${" ".repeat(padding)}\n`;
+  const head = Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 2, 0, 0, 0, 0, 0);
+  new DataView(head.buffer).setUint32(8, text.length, true);
+  return Buffer.concat([head, Buffer.from(text), data]);
+}
+
+test.each([
+  [">f4", "(2,)", Uint8Array.of(0x3f, 0x80, 0, 0, 0x40, 0, 0, 0), [1, 2]],
+  ["<f2", "(2,)", Uint8Array.of(0, 0x3c, 0, 0x40), [1, 2]],
+  ["|i1", "(2,)", Uint8Array.of(1, 254), [1, -2]],
+  ["<f4", "(0, 5)", new Uint8Array(0), []],
+])("numbers of %s in shape %s are those of readNpy", async (descr, shape, bytes, numbers) => {
+  const path = fileOf(withDescr(descr, shape, bytes));
+  const { room } = sharedRoom();
+  const found = await readNpyInto(path, room);
+  expect([...found.data]).toEqual(numbers);
+  expect(found.shape).toEqual((await readNpy(path)).shape);
+});
+
 test("a file that readNpy refuses is refused in the same words, and no room is taken", async () => {
   const whole = encodeNpy({ shape: [3], data: new Float32Array(3) });
   const broken = [
     whole.subarray(0, 5),
     whole.subarray(0, whole.length - 1),
     encodeNpyHeader({ shape: [2 ** 40, 2 ** 40], dtype: "f32" }),
+    withDescr("<f4", "(1,)", new Uint8Array(4), 100_000),
+    withDescr("<c8", "(1,)", new Uint8Array(8)),
+    withDescr("|O", "(1,)", new Uint8Array(8)),
   ];
   for (const path of [...broken.map((bytes) => () => fileOf(bytes)), () => join(folder, "missing.npy"), () => folder]) {
     const at = path();
@@ -79,4 +103,20 @@ test("a file that readNpy refuses is refused in the same words, and no room is t
     await expect(readNpyInto(at, room)).rejects.toThrow((expected as Error).message);
     expect(calls).toEqual([]);
   }
+});
+
+test("a file that becomes shorter while it is read is refused, and what the room throws is thrown", async () => {
+  const path = fileOf(encodeNpy({ shape: [1000], data: new Float32Array(1000) }));
+  const { room } = sharedRoom();
+  const cut = (length: number, dtype: "f32" | "f64") => {
+    truncateSync(path, 1000);
+    return room(length, dtype);
+  };
+  await expect(readNpyInto(path, cut)).rejects.toThrow(/truncated/);
+  const full = () => {
+    throw new RangeError("no room");
+  };
+  await expect(readNpyInto(fileOf(encodeNpy({ shape: [1], data: new Float32Array(1) })), full)).rejects.toThrow(
+    "no room",
+  );
 });

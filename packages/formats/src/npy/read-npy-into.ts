@@ -1,12 +1,12 @@
 /** Reading an .npy file straight to where it is computed with. */
 import type { FileHandle } from "node:fs/promises";
-import { type Dtype, dtypeOf, isPruneError, type Vec } from "@secateur/core";
+import { type Dtype, dtypeOf, type Vec } from "@secateur/core";
 import { bytesPerElement, HOST_IS_LITTLE_ENDIAN } from "../dtype.ts";
 import { toVec } from "../files/convert.ts";
 import { nodeFs } from "../files/node-fs.ts";
 import { readNpy } from "../files/read-file.ts";
 import { elementCount } from "../tensor.ts";
-import { hasNpyMagic, MAX_HEADER_BYTES, type NpyHeader, parseNpyHeader } from "./npy-header.ts";
+import { MAX_HEADER_BYTES, type NpyHeader, parseNpyHeader } from "./npy-header.ts";
 
 /** Read at a time, by two readers: one call copies with one processor. */
 const SLICE_BYTES = 8 * 2 ** 20;
@@ -17,7 +17,7 @@ const READERS = 2;
  * machine's byte order, is read there slice by slice; everything else is decoded first and copied. Node only.
  *
  * @param path - a file or a pipe
- * @param room - gives a vector [length] of a dtype, which `data` will be; not called before the header and the file's size were checked
+ * @param room - gives a vector [length] of a dtype, which `data` will be; not called before the header and the file's size were checked, and again where the file changes meanwhile
  * @returns row-major `data` in f32 or f64 as `toVec` says
  * @throws what `readNpy` throws
  * @example
@@ -36,7 +36,7 @@ export async function readNpyInto(
   return { shape: tensor.shape, data };
 }
 
-/** Undefined where the file has to be decoded, and where it cannot be read: whoever decodes it says what is wrong. */
+/** Undefined where the file has to be decoded, and where it cannot be read: whoever decodes it says what is wrong. What `room` throws is thrown. */
 async function readPlain(
   path: string,
   room: (length: number, dtype: Dtype) => Vec,
@@ -47,14 +47,12 @@ async function readPlain(
   const handle = stat?.isFile() ? await promises.open(path, "r").catch(() => undefined) : undefined;
   if (!handle) return undefined;
   try {
-    const header = await plainHeader(handle, path);
+    const header = await plainHeader(handle, path).catch(() => undefined);
     if (!header) return undefined;
-    const data = room(elementCount(header.shape)!, header.dtype as Dtype);
+    const { shape, dtype, dataStart } = header;
+    const data = room(elementCount(shape)!, dtype as Dtype);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    return (await readSlices(handle, bytes, header.dataStart)) ? { shape: header.shape, data } : undefined;
-  } catch (error) {
-    if (isPruneError(error)) throw error;
-    return undefined;
+    return (await readSlices(handle, bytes, dataStart)) ? { shape, data } : undefined;
   } finally {
     await handle.close();
   }
@@ -64,7 +62,7 @@ async function plainHeader(handle: FileHandle, path: string): Promise<NpyHeader 
   const { size } = await handle.stat();
   const first = new Uint8Array(Math.min(size, 12 + MAX_HEADER_BYTES));
   const { bytesRead } = await handle.read(first, 0, first.length, 0);
-  if (bytesRead < first.length || !hasNpyMagic(first)) return undefined;
+  if (bytesRead < first.length) return undefined;
   const header = parseNpyHeader(first, path);
   const { dtype, shape, fortranOrder, littleEndian, dataStart } = header;
   const isPlain = (dtype === "f32" || dtype === "f64") && littleEndian === HOST_IS_LITTLE_ENDIAN && !fortranOrder;
@@ -72,7 +70,7 @@ async function plainHeader(handle: FileHandle, path: string): Promise<NpyHeader 
   return isPlain && isWhole ? header : undefined;
 }
 
-/** Whether the file held so much. */
+/** Whether the file held so much and could be read. Ends when no reader writes any more. */
 async function readSlices(handle: FileHandle, bytes: Uint8Array, start: number): Promise<boolean> {
   let next = 0;
   let isWhole = true;
@@ -81,11 +79,10 @@ async function readSlices(handle: FileHandle, bytes: Uint8Array, start: number):
       let at = next;
       next += SLICE_BYTES;
       const end = Math.min(next, bytes.length);
-      while (at < end) {
-        const { bytesRead } = await handle.read(bytes, at, end - at, start + at);
-        // The file became shorter.
+      while (isWhole && at < end) {
+        const { bytesRead } = await handle.read(bytes, at, end - at, start + at).catch(() => ({ bytesRead: 0 }));
+        // It became shorter, or a disk failed.
         if (bytesRead === 0) isWhole = false;
-        if (!isWhole) return;
         at += bytesRead;
       }
     }

@@ -1,16 +1,16 @@
 /** The sums behind one layer's second moments, taken in the network's dtype while batches pass; see layer-moments.ts. */
 import {
-  gramOfWindows,
   type LayerMoments,
   type Mat,
   matrix,
   momentExamples,
+  momentsOfWindows,
   type Vec,
   type WindowShape,
 } from "@secateur/core";
 import type { Node } from "../graph/graph.ts";
 import type { Conv2dSpec, DenseSpec } from "../graph/layer-spec.ts";
-import { reshaped, rowsOf, take, type Weights } from "../ops/op.ts";
+import { rowsOf, take, type Weights } from "../ops/op.ts";
 import type { Pool } from "../pool.ts";
 
 /** A layer at its place. */
@@ -32,7 +32,6 @@ export interface LayerSums {
 /** Empty sums. @param spec.examples - how many there will be */
 export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Pool }): LayerSums {
   const { layer, pool } = spec;
-  const { kernels } = pool;
   const shape = shapeOf(layer);
   const { groups, positions, inputs: size, outputs } = shape;
   const inputExamples = momentExamples({ examples: spec.examples, inputs: size, positions });
@@ -45,12 +44,11 @@ export function layerSums(spec: { layer: WeightLayer; examples: number; pool: Po
   return {
     layer,
     add({ inputs, delta, first }) {
-      const slopes = reshaped(delta, groups * outputs);
       seen += delta.rows;
       const count = Math.max(0, Math.min(inputs.rows, inputExamples - first));
       seenInputs += count;
       sums.forEach(({ A, B, total }, group) => {
-        kernels.gram({ a: ofGroup(slopes, group, shape, pool), transpose: true, out: B, beta: 1 });
+        addSlopes({ delta, layer, group, shape, pool }, B);
         addWindows({ images: rowsOf(inputs, 0, count), layer, group, pool }, { A, total });
       });
     },
@@ -96,17 +94,23 @@ function shapeOf({ node, spec }: WeightLayer): LayerShape {
   return { groups, taps, positions, inputs: (spec.in / groups) * taps, outputs: spec.out / groups };
 }
 
-/** The columns of one group. */
-function ofGroup(slopes: Mat, group: number, { groups, outputs }: LayerShape, { kernels }: Pool): Mat {
-  if (groups === 1) return slopes;
-  const columns = Uint32Array.from({ length: outputs }, (_, o) => group * outputs + o);
-  const data =
-    slopes.data instanceof Float64Array
-      ? new Float64Array(slopes.rows * outputs)
-      : new Float32Array(slopes.rows * outputs);
-  const out = matrix(slopes.rows, outputs, data);
-  kernels.gatherColumns(slopes, columns, out);
-  return out;
+/** Adds the second moments of one group's slopes, which are those of windows of one position. */
+function addSlopes(
+  spec: { delta: Mat; layer: WeightLayer; group: number; shape: LayerShape; pool: Pool },
+  B: Mat,
+): void {
+  const { delta, layer, group, pool } = spec;
+  const { groups, outputs } = spec.shape;
+  if (layer.spec.kind === "dense") {
+    pool.kernels.gram({ a: delta, transpose: true, out: B, beta: 1 });
+    return;
+  }
+  const { height, width } = layer.node.shape;
+  const shape: WindowShape = {
+    ...{ batch: delta.rows, height, width, channels: groups * outputs, kernel: [1, 1], stride: 1, padding: 0 },
+    ...{ dilation: 1, channelRange: [group * outputs, (group + 1) * outputs] },
+  };
+  momentsOfWindows({ shape, images: delta.data, out: B, beta: 1 }, pool.kernels);
 }
 
 /** Adds the second moments of one group's windows [positions, (tap, channel)], and their sums. */
@@ -133,9 +137,7 @@ function addWindows(
     ...{ batch: images.rows, height, width, channels, kernel, stride, padding, dilation },
     channelRange: [group * inGroup, (group + 1) * inGroup],
   };
-  const moments = { shape, images: images.data, out: A, sums: total, beta: 1 } as const;
-  if (kernels.windowGram) kernels.windowGram(moments);
-  else gramOfWindows(moments, kernels);
+  momentsOfWindows({ shape, images: images.data, out: A, sums: total, beta: 1 }, kernels);
 }
 
 /** A / seen, less positions mean mean', in canonical order (channel, tap). */

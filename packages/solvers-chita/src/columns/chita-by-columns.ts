@@ -63,7 +63,7 @@ const falls = 0.5;
 export async function chitaByColumns(spec: ChitaByColumnsSpec, ctx: RunContext): Promise<ColumnSolution> {
   const { shards, weights, keep, panel = panelColumns, firstOrder, damping } = spec;
   const size = weights.length;
-  const effort = effortFor(spec.rows);
+  const effort = effortFor(Math.min(spec.rows, size));
   const { rounds = chitaDefaults.rounds, iterations = effort.iterations, pool = effort.pool } = spec;
   assertSolvedByColumns({ where: "chita by columns", rows: spec.rows, damping, maxRows: spec.maxRows });
   if (!firstOrder && weights.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) <= keep) return asItIs(weights);

@@ -11,6 +11,7 @@ import {
   type RunEvent,
   type Solution,
   type Units,
+  type Vec,
 } from "@secateur/core";
 import { describe, expect, test } from "vitest";
 import { bruteForce, denseHessian, exactOn, problemFrom, randomProblem, rowKinds } from "../problem.test-support.ts";
@@ -41,6 +42,34 @@ function diagonalProblem(spec: { bends: number[]; w: number[]; keep: number; rid
 }
 
 describe("from dense weights", () => {
+  test("products with H as a whole give the path that products with G and G' give, with and without a slope", async () => {
+    for (const firstOrder of [false, true]) {
+      const problem = randomProblem({ n: 12, p: 40, keep: 6, kind: "plain", dtype: "f64", ridge: 0.05, firstOrder });
+      const model = rowModel(problem, ctx.kernels);
+      const image = new Float64Array(model.rows);
+      let calls = 0;
+      const whole = {
+        ...model,
+        async gramTimes(x: Vec, out: Vec) {
+          calls++;
+          await model.times(x, image);
+          await model.transposeTimes(image, out);
+        },
+      };
+      const [byRows, byGram] = [await shrinkPath(problem, model, ctx), await shrinkPath(problem, whole, ctx)];
+      // One product a round for the slope: weights outside of the support have moved to 0 in all of them.
+      expect(calls).toBe(byGram.stats["rounds"]);
+      expect(byGram.mask).toEqual(byRows.mask);
+      // f64 sums of some ten terms, through hundreds of iterations that end at a relative residual of 1e-3.
+      byGram.w.data.forEach((value: number, j: number) => {
+        expect(value).toBeCloseTo(byRows.w.data[j]!, 9);
+      });
+      byGram.trace!.forEach((value, round) => {
+        expect(value).toBeCloseTo(byRows.trace![round]!, 9);
+      });
+    }
+  });
+
   test("keeps exactly k weights, zeros elsewhere, and reports the objective it reached", async () => {
     for (const kind of rowKinds) {
       for (const [n, p, keep] of [

@@ -58,7 +58,8 @@ interface Walker {
 export async function shrinkPath(problem: Problem, model: QuadraticModel, ctx: RunContext): Promise<Solution> {
   const { constraint, regrowFraction = 0 } = problem;
   const pace = model.productCost <= cheapProduct * model.dim ? manyProducts : fewProducts;
-  const keep = bestSupport(problem, saliency(model, model.w0)).columns.length;
+  const score = saliency(model);
+  const keep = bestSupport(problem, score(model.w0)).columns.length;
   const start = keptPlaces(model.w0);
   const atZero = await residualAtZero(model, start);
   let walker: Walker = { u: model.w0.slice(), columns: start, iterations: 0, value: 0, atZero };
@@ -72,7 +73,7 @@ export async function shrinkPath(problem: Problem, model: QuadraticModel, ctx: R
   let support: Support | undefined;
   const trace: number[] = [];
   for (const [index, wider] of rounds.entries()) {
-    support = bestSupport({ units: problem.units, constraint: wider }, saliency(model, walker.u));
+    support = bestSupport({ units: problem.units, constraint: wider }, score(walker.u));
     const u = zeros(model.dim, model.dtype);
     for (const j of support.columns) u[j] = walker.u[j]!;
     const fit = index < rounds.length - 1 ? pace.round : pace.last;
@@ -100,17 +101,19 @@ function shrinking(constraint: Constraint, excess: number, { ratio }: Pace): rea
 }
 
 /**
- * M_j u_j^2 over the largest M and u^2, which f32 holds whatever the scale of weights and gradients, and below everything where u is 0: such a
- * weight is taken only when nothing else is left.
+ * Scores of weights u, M_j u_j^2 over the largest M and u^2, which f32 holds whatever the scale of weights and gradients, and below everything where u is
+ * 0: such a weight is taken only when nothing else is left.
  */
-function saliency({ columnNormsSquared, scale, damping, dim: size, dtype }: QuadraticModel, u: Vec): Vec {
+function saliency({ columnNormsSquared, scale, damping, dim: size, dtype }: QuadraticModel): (u: Vec) => Vec {
   const norms = columnNormsSquared();
-  const [most, largest] = [scale * largestOf(norms) + damping || 1, largestOf(u) || 1];
-  const score = zeros(size, dtype);
-  for (let j = 0; j < size; j++) {
-    score[j] = u[j] === 0 ? -1 : ((scale * norms[j]! + damping) / most) * (u[j]! / largest) ** 2;
-  }
-  return score;
+  const most = scale * largestOf(norms) + damping || 1;
+  const bends = norms.map((norm) => (scale * norm + damping) / most);
+  return (u) => {
+    const largest = largestOf(u) || 1;
+    const score = zeros(size, dtype);
+    for (let j = 0; j < size; j++) score[j] = u[j] === 0 ? -1 : bends[j]! * (u[j]! / largest) ** 2;
+    return score;
+  };
 }
 
 /** The support and the `count` pruned weights of greatest g_j^2 / M_j, among those the constraint could keep. */
@@ -161,17 +164,46 @@ async function walkOn(
   for (let j = 0; j < d.length; j++) d[j] = u[j]! - model.w0[j]!;
   if (columns.length === 0) return { ...walker, value: valueAt(model, { d, residual: atZero }) };
   return await withModelOver(model, columns, async (inner) => {
-    const residual = zeros(model.rows, model.dtype);
-    await inner.times(pick(u, columns), residual);
-    model.kernels.axpy(1, atZero, residual);
-    const gradient = zeros(columns.length, model.dtype);
-    await gradientAt(inner, { d: pick(d, columns), residual }, gradient);
+    const { value: begun, gradient } = await slopeAt({ model, inner, walker, d });
     const { offset: _inGradient, ...rest } = inner;
     const { d: moved, iterations } = await refit({ ...rest, gradient }, { form: "cg", tolerance, maxIterations }, ctx);
     // At every iterate of conjugate gradients from 0, d'Hd = -slope'd: Q falls by half of slope'd, without a product.
-    const value = valueAt(model, { d, residual }) + 0.5 * model.kernels.dot(gradient, moved);
+    const value = begun + 0.5 * model.kernels.dot(gradient, moved);
     const next = u.slice();
     for (let s = 0; s < columns.length; s++) next[columns[s]!] = u[columns[s]!]! + moved[s]!;
     return { ...walker, u: next, iterations: walker.iterations + iterations, value };
   });
+}
+
+/**
+ * Q at the walker's weights and its slope over the columns. By one product with H where products are cheap, as those of Kronecker factors, whose G has
+ * no shorter way over few columns; else by G and G' over the columns alone.
+ */
+async function slopeAt(spec: {
+  model: QuadraticModel;
+  inner: QuadraticModel;
+  walker: Walker;
+  /** u - w0 */
+  d: Vec;
+}): Promise<{ value: number; gradient: Vec }> {
+  const { model, inner, walker, d } = spec;
+  const { u, columns, atZero } = walker;
+  const { kernels, dtype, scale, damping, constant } = model;
+  const moved = pick(d, columns);
+  const gradient = zeros(columns.length, dtype);
+  if (!model.gramTimes || model.offset || model.productCost > cheapProduct * model.dim) {
+    const residual = zeros(model.rows, dtype);
+    await inner.times(pick(u, columns), residual);
+    kernels.axpy(1, atZero, residual);
+    await gradientAt(inner, { d: moved, residual }, gradient);
+    return { value: valueAt(model, { d, residual }), gradient };
+  }
+  const bent = zeros(model.dim, dtype);
+  await model.gramTimes(d, bent);
+  for (let s = 0; s < columns.length; s++) {
+    const slope = scale * bent[columns[s]!]! + damping * moved[s]!;
+    gradient[s] = inner.gradient ? slope + inner.gradient[s]! : slope;
+  }
+  const linear = model.gradient ? kernels.dot(model.gradient, d) : 0;
+  return { value: 0.5 * (scale * kernels.dot(d, bent) + damping * kernels.dot(d, d)) + linear + constant, gradient };
 }

@@ -12,8 +12,7 @@
  * when g = 0.
  */
 import { needsColumns, singularSystem } from "../../errors.ts";
-import { plainView } from "../../kernels/plain-view.ts";
-import { type Dtype, dtypeOf, matrix, type Vec, zeros } from "../../problem/matrix.ts";
+import { type Dtype, matrix, type Vec, zeros } from "../../problem/matrix.ts";
 import { isPruneError } from "../../prune-error.ts";
 import type { RunContext } from "../../run-context.ts";
 import { addToDiagonal, roundingOfF32, solveSpd } from "../cholesky.ts";
@@ -193,15 +192,20 @@ function solveByProducts(model: QuadraticModel, options: RefitOptions, ctx: RunC
     const [x, residual] = [alloc(k, recurrences), alloc(k, recurrences)];
     x.set(from);
     for (let j = 0; j < k; j++) residual[j] = -back[j]!;
+    const factor = zeros(1, recurrences).fill(scale);
     const apply = async (direction: Vec, out: Vec): Promise<void> => {
-      const given = dtypeOf(direction) === dtype ? direction : from;
-      if (given === from) from.set(direction);
-      if (model.gramTimes) await model.gramTimes(given, back);
+      const isSame = recurrences === dtype;
+      const [given, product] = isSame ? [direction, out] : [from, back];
+      if (!isSame) from.set(direction);
+      if (model.gramTimes) await model.gramTimes(given, product);
       else {
         await model.times(given, image);
-        await model.transposeTimes(image, back);
+        await model.transposeTimes(image, product);
       }
-      damped({ scale, product: plainView(back), damping, x: plainView(direction), out: plainView(out) });
+      if (!isSame) out.set(back);
+      const row = matrix(1, k, out);
+      if (scale !== 1) kernels.scaleRows(row, factor, row);
+      if (damping !== 0) kernels.axpy(damping, direction, out);
     };
     const diagonal = model.columnNormsSquared().map((norm) => scale * norm + damping);
     const rounding = dtype === "f64" ? 2 ** -52 : 2 ** -23;
@@ -216,10 +220,4 @@ function solveByProducts(model: QuadraticModel, options: RefitOptions, ctx: RunC
     }
     return { d: x.slice(), form: "cg", ...ended };
   });
-}
-
-/** out = scale product + damping x */
-function damped(spec: { scale: number; product: Vec; damping: number; x: Vec; out: Vec }): void {
-  const { scale, product, damping, x, out } = spec;
-  for (let j = 0; j < out.length; j++) out[j] = scale * product[j]! + damping * x[j]!;
 }
