@@ -136,10 +136,15 @@ export function notFinite(spec: {
   value: number;
   count: number;
   remedy: string;
+  /** Of a matrix in rows. */
+  cols?: number | undefined;
 }): PruneError {
+  const { index, cols } = spec;
+  const place =
+    cols === undefined ? `index ${index}` : `row ${Math.floor(index / cols)}, column ${index % cols} (from 0)`;
   return new PruneError(
     "ERR_NOT_FINITE",
-    `${spec.where}: ${spec.count} of its numbers ${spec.count === 1 ? "is" : "are"} not finite, the first is ${spec.value} at index ${spec.index}; ${spec.remedy}`,
+    `${spec.where}: ${spec.count} of its numbers ${spec.count === 1 ? "is" : "are"} not finite, the first is ${spec.value} at ${place}; ${spec.remedy}`,
     { details: spec },
   );
 }

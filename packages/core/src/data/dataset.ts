@@ -243,8 +243,11 @@ export async function* batches(dataset: Dataset, batchSize: number): AsyncGenera
   }
 }
 
-/** @throws ERR_NOT_FINITE naming the first NaN or infinity and how many there are. O(length). */
-export function assertFinite(where: string, values: ArrayLike<number>, remedy: string): void {
+/**
+ * @param cols - of a matrix in rows: the first is then named by row and column as well
+ * @throws ERR_NOT_FINITE naming the first NaN or infinity and how many there are. O(length).
+ */
+export function assertFinite(where: string, values: ArrayLike<number>, remedy: string, cols?: number): void {
   let count = 0;
   let index = -1;
   for (let i = 0; i < values.length; i++) {
@@ -253,5 +256,5 @@ export function assertFinite(where: string, values: ArrayLike<number>, remedy: s
       count++;
     }
   }
-  if (count > 0) throw notFinite({ where, index, value: values[index]!, count, remedy });
+  if (count > 0) throw notFinite({ where, index, value: values[index]!, count, remedy, cols });
 }

@@ -123,7 +123,10 @@ export function denseFactor(spec: {
   }
   const blocks = tiles.map((tile) => denseBlock(tile, spec.kernels));
   blocks.forEach((block, b) => {
-    if (!hasFiniteNorms(block, tiles[b]!, spec.kernels)) assertFinite(where, tiles[b]!.data, remedy);
+    const { data, cols } = tiles[b]!;
+    // Of one of several tiles the column would not be that of the rows.
+    if (!hasFiniteNorms(block, tiles[b]!, spec.kernels))
+      assertFinite(where, data, remedy, tiles.length === 1 ? cols : undefined);
   });
   const view = rowFactor({
     blocks,

@@ -49,13 +49,15 @@ export function hasNpyMagic(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads and checks the header of a whole .npy file, without evaluating any of it. O(header).
+ * Reads and checks the header of an .npy file, without evaluating any of it. O(header).
  *
+ * @param bytes - the file, or as much of its beginning as the longest header takes
+ * @param fileBytes - the length of the file
  * @throws ERR_NPY, ERR_DTYPE
  */
-export function parseNpyHeader(bytes: Uint8Array, source: string): NpyHeader {
+export function parseNpyHeader(bytes: Uint8Array, source: string, fileBytes: number = bytes.length): NpyHeader {
   const refuse = (found: string, expected: string) => badNpy({ source, found, expected });
-  const { text, dataStart } = headerText(bytes, source);
+  const { text, dataStart } = headerText(bytes, source, fileBytes);
   const fields = parsePythonLiteral(text);
   if (!(fields instanceof Map)) throw refuse("a header that is not a Python dictionary", `one with ${KEYS.join(", ")}`);
   const keys = [...fields.keys()];
@@ -72,7 +74,7 @@ export function parseNpyHeader(bytes: Uint8Array, source: string): NpyHeader {
   return { ...parseDescr(fields.get("descr"), source), fortranOrder, shape, dataStart };
 }
 
-function headerText(bytes: Uint8Array, source: string): { text: string; dataStart: number } {
+function headerText(bytes: Uint8Array, source: string, fileBytes: number): { text: string; dataStart: number } {
   const refuse = (found: string, expected: string) => badNpy({ source, found, expected });
   if (!hasNpyMagic(bytes)) {
     throw refuse(bytes.length === 0 ? "an empty file" : "other first bytes", "the magic bytes \\x93NUMPY");
@@ -84,9 +86,9 @@ function headerText(bytes: Uint8Array, source: string): { text: string; dataStar
   const view = new DataView(bytes.buffer, bytes.byteOffset, headerStart);
   const headerBytes = major === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   const dataStart = headerStart + headerBytes;
-  if (dataStart > bytes.length) {
-    const found = `a header of ${headerBytes} bytes, larger than the file of ${bytes.length} bytes`;
-    throw refuse(found, `at most ${bytes.length - headerStart} bytes of header (truncated or damaged)`);
+  if (dataStart > fileBytes) {
+    const found = `a header of ${headerBytes} bytes, larger than the file of ${fileBytes} bytes`;
+    throw refuse(found, `at most ${fileBytes - headerStart} bytes of header (truncated or damaged)`);
   }
   if (headerBytes > MAX_HEADER_BYTES) {
     throw refuse(`a header of ${headerBytes} bytes`, `at most ${MAX_HEADER_BYTES} bytes of header`);

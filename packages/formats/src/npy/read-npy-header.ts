@@ -17,8 +17,8 @@ export async function readNpyHeader(path: string): Promise<NpyHeader> {
     try {
       const first = new Uint8Array(12 + MAX_HEADER_BYTES);
       const { bytesRead } = await handle.read(first, 0, first.length, 0);
-      const header = parseNpyHeader(first.subarray(0, bytesRead), path);
       const { size } = await handle.stat();
+      const header = parseNpyHeader(first.subarray(0, bytesRead), path, size);
       const expected = header.dataStart + (elementCount(header.shape) ?? Number.NaN) * bytesPerElement(header.dtype);
       if (size !== expected) {
         throw badNpy({
