@@ -17,7 +17,7 @@ async function bundled(file: string): Promise<string> {
   return chunks.map((chunk) => (chunk.type === "chunk" ? chunk.code : "")).join("");
 }
 
-// As it is published, joined to a few files, bundlers must still find what a page does not use.
+// As it is published, joined to a few files (by the last build), bundlers must still find what a page does not use.
 test.each(["src/index.ts", "dist/index.js"])(
   "the runtime with its kernels is at most 60 kB with brotli: %s",
   async (file) => {

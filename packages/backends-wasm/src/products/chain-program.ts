@@ -53,7 +53,8 @@ const known = new WeakMap<PanelChain, ChainProgram>();
 /** The lists of a chain, made once for as long as it lives. O(entries + weights) the first time. */
 export function chainProgram(chain: PanelChain, dtype: Dtype): ChainProgram {
   const before = known.get(chain);
-  if (before) return before;
+  // One layer without weights has no dtype of its own.
+  if (before && dtypeOf(before.weights) === dtype) return before;
   const made = makeProgram(chain, dtype);
   known.set(chain, made);
   return made;

@@ -54,7 +54,8 @@ export function chainGram(engine: Engine, spec: ChainGramSpec): void {
 export function chainSquares(engine: Engine, spec: ChainSquaresSpec): void {
   const { chain } = spec;
   checkChainSquares(spec);
-  if (chain.count === 0 || !runSquares(engine, spec)) referenceKernels.chainSquares!(spec);
+  if (chain.count === 0 || chain.layers.at(-1)!.pattern.rows === 0 || !runSquares(engine, spec))
+    referenceKernels.chainSquares!(spec);
 }
 
 /** @returns false, and does nothing, where the memory has no room */
@@ -94,7 +95,8 @@ interface ChainCall {
 /** @returns false, and does nothing, where the memory has no room */
 function runChain(engine: Engine, { chain, x, out, outputs }: ChainCall): boolean {
   const { count, layers } = chain;
-  if (count === 0) return false;
+  // Of nothing the definition is all there is.
+  if (count === 0 || layers.at(-1)!.pattern.rows === 0) return false;
   const program = chainProgram(chain, dtypeOf(outputs.vector));
   const { places, weights } = program;
   const size = weights.BYTES_PER_ELEMENT;

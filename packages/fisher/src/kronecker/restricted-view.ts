@@ -11,10 +11,8 @@ export function restrictedView(
 ): FactorView & { release(): void } {
   const { blocks, support, kernels } = spec;
   const { dim, dtype } = view;
-  const most = Math.max(0, ...blocks.map((block) => block.in * block.out));
-  let room: readonly [Vec, Vec] | undefined;
   let first = 0;
-  const parts = blocks.flatMap((block) => {
+  const found = blocks.flatMap((block) => {
     const end = block.start + block.in * block.out;
     const from = first;
     while (first < support.length && support[first]! < end) first++;
@@ -23,9 +21,16 @@ export function restrictedView(
     block.panels ??= kernels.sparseGradients ? columnPanels(block.singleA, kernels) : undefined;
     const factors = { A: block.singleA, B: block.singleB };
     const few = block.panels && keptProducts({ ...factors, panels: block.panels }, places, kernels);
-    if (!few) room ??= [kernels.alloc(most, "f32"), kernels.alloc(most, "f32")];
-    return [{ from, to: first, products: few ?? wholeProducts(factors, places, { kernels, room: room! }) }];
+    return [{ from, to: first, few, whole: { factors, places } }];
   });
+  // One room for all that are taken whole: products are made one after the other.
+  const most = Math.max(0, ...found.map(({ few, whole: { factors } }) => (few ? 0 : factors.A.rows * factors.B.rows)));
+  const room: readonly [Vec, Vec] | undefined =
+    most > 0 ? [kernels.alloc(most, "f32"), kernels.alloc(most, "f32")] : undefined;
+  const parts = found.map(({ from, to, few, whole: { factors, places } }) => ({
+    ...{ from, to },
+    products: few ?? wholeProducts(factors, places, { kernels, room: room! }),
+  }));
   const scattered = (x: Vec): Vec => {
     const whole = zeros(dim, dtype);
     for (let s = 0; s < support.length; s++) whole[support[s]!] = x[s]!;

@@ -88,7 +88,7 @@ function headerText(bytes: Uint8Array, source: string, fileBytes: number): { tex
   const dataStart = headerStart + headerBytes;
   if (dataStart > fileBytes) {
     const found = `a header of ${headerBytes} bytes, larger than the file of ${fileBytes} bytes`;
-    throw refuse(found, `at most ${fileBytes - headerStart} bytes of header (truncated or damaged)`);
+    throw refuse(found, `at most ${Math.max(0, fileBytes - headerStart)} bytes of header (truncated or damaged)`);
   }
   if (headerBytes > MAX_HEADER_BYTES) {
     throw refuse(`a header of ${headerBytes} bytes`, `at most ${MAX_HEADER_BYTES} bytes of header`);

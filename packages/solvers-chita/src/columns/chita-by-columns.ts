@@ -75,7 +75,7 @@ export async function chitaByColumns(spec: ChitaByColumnsSpec, ctx: RunContext):
   const space = await columnSpace({ ...spec, size });
   const mustChoose = keep > 0 && keep < size;
   const relaxed = mustChoose
-    ? await relaxColumns(space, { keep, maxIterations: iterations }, ctx)
+    ? await relaxColumns(space, { keep, maxIterations: iterations, leastGain: effort.leastGain }, ctx)
     : { u: space.shift.slice(), lowerBound: Number.NEGATIVE_INFINITY, iterations: 0 };
   if (!mustChoose) await placeCandidates(space, relaxed.u);
   if (keep > 0) {

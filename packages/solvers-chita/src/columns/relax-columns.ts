@@ -4,7 +4,6 @@
  */
 import type { RunContext } from "@secateur/core";
 import { solveFactored } from "@secateur/core/linalg";
-import { effortFor } from "../chita-defaults.ts";
 import { beginThreshold, nextThreshold } from "../relaxation/capped-selection.ts";
 import { ascentDirection, lineSearch, type Pair, remember, smoothing } from "../relaxation/relaxation.ts";
 import { type ColumnSpace, factorOf, placeCandidates, scaled, times } from "./column-space.ts";
@@ -18,10 +17,13 @@ export interface ColumnRelaxation {
   readonly iterations: number;
 }
 
-/** @param spec.keep - k, 1 <= k < p */
+/**
+ * @param spec.keep - k, 1 <= k < p
+ * @param spec.leastGain - of all that was gained so far, the share below which a step is the last
+ */
 export async function relaxColumns(
   space: ColumnSpace,
-  { keep: k, maxIterations }: { keep: number; maxIterations: number },
+  { keep: k, maxIterations, leastGain }: { keep: number; maxIterations: number; leastGain: number },
   ctx: RunContext,
 ): Promise<ColumnRelaxation> {
   const { shards, kernels, lambda, target, shift, energy } = space;
@@ -85,7 +87,7 @@ export async function relaxColumns(
     await ctx.tick({ task: "solve", done: iterations, values: { lowerBound } });
     const gain = nextValue - value;
     value = nextValue;
-    if (gain <= effortFor(space.rows).leastGain * (value - start)) break;
+    if (gain <= leastGain * (value - start)) break;
   }
   return { u, lowerBound: lowerBound - 0.5 * kernels.dot(shift, shift), iterations };
 }

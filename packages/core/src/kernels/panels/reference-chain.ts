@@ -132,7 +132,10 @@ export function checkChainSquares({ chain, probabilities, out }: ChainSquaresSpe
   checkChain("chainSquares", chain, { flat: [], outputs: probabilities, readsInputs: false });
   const { count, layers } = chain;
   checkSameDtype("chainSquares", probabilities, ...out);
-  for (const one of out) checkApart("chainSquares", one, probabilities);
+  const read = layers.flatMap(({ gate, weights }) => [...(gate ? [gate] : []), ...(weights ? [weights.data] : [])]);
+  for (const [l, one] of out.entries()) {
+    for (const other of [probabilities, ...read, ...out.slice(l + 1)]) checkApart("chainSquares", one, other);
+  }
   const fits = layers.every(({ pattern }, l) => out[l]?.length === count * pattern.rows * panelWidth);
   if (!fits || out.length !== layers.length) throw new RangeError("chainSquares: operands do not fit");
 }
