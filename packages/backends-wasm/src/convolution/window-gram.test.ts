@@ -127,6 +127,22 @@ describe.each(configurations.map((options) => [nameOf(options), options] as cons
         }
       }
     });
+
+    // With so little memory the larger ones are done by written windows, whose sums are stored in f32 from some images to the next.
+    const extents = options.maxMemoryBytes === undefined ? [32, 8] : [8];
+
+    it.each(extents)("have sums of 64 f32 images, %i pixels high and wide, that are rounded once", (extent) => {
+      const shape = { ...base, batch: 64, height: extent, width: extent, channels: 4 };
+      const make = new Operands(kernels, "f32", "outside");
+      // A little above 1 each, 2^-18 to 2^-17: sums in f32 lose all of that from 128 on, while roundings of numbers drawn at large average out.
+      const images = make.realVector(64 * extent ** 2 * 4).map((value: number) => 1 + (3 + value) * 2 ** -19);
+      const { cols } = windowsShape(shape);
+      const sums = make.vector(cols);
+      kernels.windowGram!({ shape, images, out: matrix(cols, cols, make.vector(cols * cols)), sums });
+      const { sums: exact } = expectedOf(shape, images)[0]!;
+      // One rounding is 2^-24 = 6e-8 at most.
+      expect(worstRatio(Array.from(sums, (x, i) => [x - exact[i]!, 1e-7 * exact[i]!] as const))).toBeLessThanOrEqual(1);
+    });
   },
 );
 
@@ -136,10 +152,10 @@ it("second moments of windows are the same bytes on one thread and on three", as
       const kernels = await createWasmKernels({ threads });
       const shape = { ...base, batch: 70, channels: 32 };
       const make = new Operands(kernels, "f32", "inside");
-      const out = matrix(288, 288, make.vector(288 ** 2));
-      kernels.windowGram!({ shape, images: make.realVector(70 * 64 * 32), out });
+      const [out, sums] = [matrix(288, 288, make.vector(288 ** 2)), make.vector(288)];
+      kernels.windowGram!({ shape, images: make.realVector(70 * 64 * 32), out, sums });
       await kernels.close();
-      return out.data.slice();
+      return { squares: out.data.slice(), sums: sums.slice() };
     }),
   );
   expect(runs[1]).toEqual(runs[0]);

@@ -11,6 +11,8 @@ export interface KernelCase {
   readonly label: string;
   /** Whether whole numbers make the result exact; else it may differ by rounding. */
   readonly isExact: boolean;
+  /** Whether f32 results too are held to what the reference gives in f64: where a formula that loses all digits in f32 is what could go wrong. */
+  readonly isJudgedInF64?: boolean;
   run(kernels: Kernels, make: Operands, dtype: Dtype): readonly Outcome[];
 }
 
@@ -19,3 +21,11 @@ export const exact = (label: string, run: KernelCase["run"]): KernelCase => ({ l
 
 /** A call whose result may differ by rounding. */
 export const rounded = (label: string, run: KernelCase["run"]): KernelCase => ({ label, isExact: false, run });
+
+/** A call whose result may differ by rounding from what the reference gives in f64. */
+export const judgedInF64 = (label: string, run: KernelCase["run"]): KernelCase => ({
+  label,
+  isExact: false,
+  isJudgedInF64: true,
+  run,
+});

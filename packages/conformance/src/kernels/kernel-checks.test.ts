@@ -2,6 +2,7 @@ import { type Kernels, matrix, type PanelChain, panelWidth, referenceKernels } f
 import { describe, test } from "vitest";
 import { testPlanted } from "../planted.test-support.ts";
 import { describeKernels, kernelChecks } from "./kernel-checks.ts";
+import { chainGramBeside } from "./planted-chain.test-support.ts";
 
 describeKernels({ test, name: "the reference backend", create: () => referenceKernels });
 
@@ -256,6 +257,16 @@ describe("the suite rejects kernels whose", () => {
             spec.out.set(out);
           },
         }),
+      /^chainGram/,
+    ],
+    [
+      "chainGram takes tangents less their mean as they are",
+      () => broken({ chainGram: chainGramBeside(() => 0) }),
+      /^chainGram/,
+    ],
+    [
+      "chainGram takes the first class for the likeliest",
+      () => broken({ chainGram: chainGramBeside(([first]) => first!) }),
       /^chainGram/,
     ],
     [

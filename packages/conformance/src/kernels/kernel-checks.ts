@@ -92,9 +92,10 @@ function ensureAllocation(kernels: Kernels): void {
   }
 }
 
-function ensureCase(kernels: Kernels, kernel: string, { label, isExact, run }: KernelCase): void {
+function ensureCase(kernels: Kernels, kernel: string, { label, isExact, isJudgedInF64, run }: KernelCase): void {
   for (const dtype of dtypes) {
-    const expected = run(referenceKernels, new Operands(referenceKernels, dtype, "outside"), dtype);
+    const judge = isJudgedInF64 ? "f64" : dtype;
+    const expected = run(referenceKernels, new Operands(referenceKernels, judge, "outside"), judge);
     for (const residence of residences) {
       const what = `${kernel} of ${label}, ${dtype}, operands ${residence}`;
       const make = new Operands(kernels, dtype, residence);

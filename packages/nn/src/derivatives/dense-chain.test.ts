@@ -14,6 +14,7 @@ import {
 import { describe, expect, test } from "vitest";
 import type { NetworkSpec } from "../graph/network-spec.ts";
 import { createNetwork } from "../network.ts";
+import { squaresPay } from "./dense-chain.ts";
 
 const rng = createRng("dense chain");
 const random = (length: number): Float64Array => Float64Array.from({ length }, () => rng.normal());
@@ -161,34 +162,72 @@ test.each(["reference", "wasm"])(
   async (name) => {
     const kernels = name === "wasm" ? await createWasmKernels({ threads: 1 }) : referenceKernels;
     const [k, lanes] = [4, 32];
-    // One layer of the inputs 1 and 1: the tangent of class c is the sum of its two entries.
-    const pattern = {
-      rows: k,
-      cols: 2,
-      starts: Uint32Array.of(0, 2, 4, 6, 8),
-      columns: Uint32Array.of(0, 1, 0, 1, 0, 1, 0, 1),
-    };
-    const chain = { count: 1, size: 8, layers: [{ inputs: new Float32Array(64).fill(1), pattern, start: 0 }] };
-    const x = Float32Array.of(8, 0.5, 8, -0.25, 8, 0.125, 8, -1);
+    // Input i is 1 in lane i and 0 in the others: entry (c, i) is the tangent of class c in lane i, and where its product comes back.
+    const inputs = Float32Array.from({ length: lanes ** 2 }, (_, i) => Number(i % (lanes + 1) === 0));
+    const starts = Uint32Array.from({ length: k + 1 }, (_, c) => c * lanes);
+    const columns = Uint32Array.from({ length: k * lanes }, (_, e) => e % lanes);
+    const pattern = { rows: k, cols: lanes, starts, columns };
+    const chain = { count: 1, size: k * lanes, layers: [{ inputs, pattern, start: 0 }] };
+    const t = [0.5, -0.25, 0.125, -1];
+    const x = Float32Array.from({ length: k * lanes }, (_, e) => 8 + t[Math.floor(e / lanes)]!);
     for (const doubt of [1e-3, 1e-6, 1e-9]) {
       const one = [1 - doubt, doubt / 2, doubt / 4, doubt / 4];
-      const probabilities = Float32Array.from({ length: k * lanes }, (_, i) => one[Math.floor(i / lanes)]!);
-      const t = [0.5, -0.25, 0.125, -1].map((value) => value - 0.5);
-      const mean = t.reduce((sum, value, c) => sum + one[c]! * value, 0);
-      const out = new Float32Array(8);
+      // The likeliest class is another one from lane to lane.
+      const ofLane = (lane: number): readonly number[] => t.map((_, c) => one[(c + lane) % k]!);
+      const probabilities = Float32Array.from(
+        { length: k * lanes },
+        (_, e) => ofLane(e % lanes)[Math.floor(e / lanes)]!,
+      );
+      const out = new Float32Array(k * lanes);
       kernels.chainGram!({ chain, x, probabilities, out });
       const squares = [new Float32Array(k * lanes)];
       kernels.chainSquares!({ chain, probabilities, out: squares });
-      for (const [c, value] of t.entries()) {
-        // Beside 8 a tangent has 2^-21 of rounding at most.
-        expect(out[2 * c]! / (lanes * one[c]! * (value - mean))).toBeCloseTo(1, 4);
-        const others = one.reduce((sum, p, other) => (other === c ? sum : sum + p), 0);
-        expect(squares[0]![c * lanes]! / (one[c]! * others)).toBeCloseTo(1, 5);
+      for (let lane = 0; lane < lanes; lane++) {
+        const own = ofLane(lane);
+        const beside = t.map((value) => value - t[own.indexOf(one[0]!)]!);
+        const mean = beside.reduce((sum, value, c) => sum + own[c]! * value, 0);
+        for (const [c, value] of beside.entries()) {
+          // Tangents are exact; probabilities, products and sums of four are rounded, each by 2^-24 at most.
+          expect(out[c * lanes + lane]! / (own[c]! * (value - mean))).toBeCloseTo(1, 5);
+          const others = own.reduce((sum, p, other) => (other === c ? sum : sum + p), 0);
+          expect(squares[0]![c * lanes + lane]! / (own[c]! * others)).toBeCloseTo(1, 5);
+        }
       }
     }
     if ("close" in kernels) await (kernels as { close(): Promise<void> }).close();
   },
 );
+
+test("squares are taken by panels up to 128 outputs of all layers, beyond where deltas go through few weights, never beyond 1,024", async () => {
+  const panels = { count: 0, size: 0, data: () => new Float32Array(0) };
+  /** Layers from width to width; of each how many of its weights are not 0, the rest of the list all. */
+  const pays = (widths: readonly number[], alive: readonly number[] = []): boolean =>
+    squaresPay(
+      widths.slice(1).map((rows, l) => {
+        const W = matrix(rows, widths[l]!, new Float32Array(rows * widths[l]!).fill(1, 0, alive[l]));
+        return { W, weightStart: -1, panels };
+      }),
+    );
+  expect(pays([784, 100, 18, 10])).toBe(true);
+  expect(pays([784, 100, 19, 10])).toBe(false);
+  expect(pays([784, 300, 100, 10])).toBe(false);
+  // 31,000 weights that deltas go through: half of them and one more, wherever they lie, those of the first layer apart.
+  expect(pays([784, 300, 100, 10], [784 * 300, 15_000, 500])).toBe(true);
+  expect(pays([784, 300, 100, 10], [784 * 300, 15_000, 501])).toBe(false);
+  expect(pays([784, 300, 100, 10], [0, 15_000, 501])).toBe(false);
+  expect(pays([8, 1000, 14, 10], [8000, 0, 0])).toBe(true);
+  expect(pays([8, 1000, 15, 10], [8000, 0, 0])).toBe(false);
+
+  const squaresOf = async (hidden: number) => {
+    const layers = [dense("a", 60, hidden), relu, dense("b", hidden, 5)];
+    const spec = { name: "squares", inputShape: [features], classes, layers } as unknown as NetworkSpec;
+    const data = dataOf("f64");
+    const network = createNetwork(spec, { seed: 1, dtype: "f64" });
+    return (await network.linearize({ params: ["a.weight"], data, examples }, createRunContext())).softmaxSquares;
+  };
+  expect(await squaresOf(123)).toBeDefined();
+  expect(await squaresOf(124)).toBeUndefined();
+});
 
 test("a chain is for few weights alone, none of them biases, and kernels that have such products", async () => {
   const spec = { name: "chain", inputShape: [features], classes, layers: chains["with a ReLU between"] };
