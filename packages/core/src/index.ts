@@ -162,10 +162,6 @@ export {
 } from "./kernels/kernel-shapes.ts";
 export type {
   AffineColumnsSpec,
-  ChainGramSpec,
-  ChainSquaresSpec,
-  ChainTimesSpec,
-  ChainTransposeTimesSpec,
   ConvolutionGradientsSpec,
   ConvolutionShape,
   ConvolveBackSpec,
@@ -178,6 +174,16 @@ export type {
   Kernels,
   MaxWindowsSpec,
   MomentumStepSpec,
+  TriangularSolveSpec,
+  WindowGramSpec,
+  WindowShape,
+  WindowsSpec,
+} from "./kernels/kernels.ts";
+export type {
+  ChainGramSpec,
+  ChainSquaresSpec,
+  ChainTimesSpec,
+  ChainTransposeTimesSpec,
   PanelChain,
   PanelLayer,
   PanelProductsSpec,
@@ -187,12 +193,8 @@ export type {
   SparseGradientsSpec,
   SparsePattern,
   SparseTimesSpec,
-  TriangularSolveSpec,
-  WindowGramSpec,
-  WindowShape,
-  WindowsSpec,
-} from "./kernels/kernels.ts";
-export { panelWidth } from "./kernels/kernels.ts";
+} from "./kernels/panels/panel-specs.ts";
+export { panelWidth } from "./kernels/panels/panel-specs.ts";
 export { checkChain, checkChainSquares } from "./kernels/panels/reference-chain.ts";
 export { checkPanelProducts, checkSparseTimes } from "./kernels/panels/reference-sparse.ts";
 export { checkSparseConvolution } from "./kernels/panels/reference-sparse-convolution.ts";

@@ -9,7 +9,7 @@ import {
   type PanelChain,
   type PanelLayer,
   panelWidth,
-} from "../kernels.ts";
+} from "./panel-specs.ts";
 import { checkPattern, panelProducts, sparseTimes } from "./reference-sparse.ts";
 
 /**

@@ -7,7 +7,7 @@ import {
   type SparseConvolveBackSpec,
   type SparseConvolveSpec,
   type SparseGradientsSpec,
-} from "../kernels.ts";
+} from "./panel-specs.ts";
 import { checkPattern } from "./reference-sparse.ts";
 
 /** @throws RangeError for operands that do not fit */

@@ -1,5 +1,5 @@
 /** Products of sparse matrices with panels, by their definition. */
-import { type PanelProductsSpec, panelWidth, type SparsePattern, type SparseTimesSpec } from "../kernels.ts";
+import { type PanelProductsSpec, panelWidth, type SparsePattern, type SparseTimesSpec } from "./panel-specs.ts";
 
 /** @throws RangeError for operands that do not fit */
 export function checkSparseTimes({ pattern, values, count, b, out }: SparseTimesSpec): void {
