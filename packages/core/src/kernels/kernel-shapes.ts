@@ -20,6 +20,7 @@ import type {
   WindowShape,
   WindowsSpec,
 } from "./kernels.ts";
+import { checkApart, checkIndices, checkMatrices, checkSameDtype, checkVector } from "./operand-checks.ts";
 
 /** The sizes of a gemm: out is [m, n], the sum runs over k. */
 export interface GemmShape {
@@ -363,18 +364,6 @@ export function checkCrossEntropy(spec: CrossEntropySpec): void {
   checkApart("softmaxCrossEntropy", loss, delta.data);
 }
 
-function checkMatrices(kernel: string, matrices: Readonly<Record<string, Mat>>): void {
-  let first: Mat | undefined;
-  for (const name in matrices) {
-    const mat = matrices[name] as Mat;
-    if (mat.data.length !== mat.rows * mat.cols) {
-      throw new RangeError(`${kernel}: ${name} is ${mat.rows} x ${mat.cols} but holds ${mat.data.length} entries`);
-    }
-    if (first !== undefined) checkSameDtype(kernel, first.data, mat.data);
-    first = mat;
-  }
-}
-
 function checkSameShape(kernel: string, a: Mat, other: Mat, name: string): void {
   if (other.rows !== a.rows || other.cols !== a.cols) {
     throw new RangeError(`${kernel}: ${name} must be ${a.rows} x ${a.cols}; got ${other.rows} x ${other.cols}`);
@@ -384,36 +373,5 @@ function checkSameShape(kernel: string, a: Mat, other: Mat, name: string): void 
 function checkSquare(kernel: string, name: string, mat: Mat): void {
   if (mat.rows !== mat.cols) {
     throw new RangeError(`${kernel}: ${name} must be square; got ${mat.rows} x ${mat.cols}`);
-  }
-}
-
-function checkVector(kernel: string, name: string, vector: Vec, length: number): void {
-  if (vector.length !== length) {
-    throw new RangeError(`${kernel}: ${name} must have ${length} entries; got ${vector.length}`);
-  }
-}
-
-/** @throws RangeError unless all vectors have one dtype */
-export function checkSameDtype(kernel: string, ...vectors: readonly Vec[]): void {
-  const first = vectors[0];
-  for (const vector of vectors) {
-    if (first !== undefined && dtypeOf(vector) !== dtypeOf(first)) {
-      throw new RangeError(`${kernel}: operands must share one dtype; got ${dtypeOf(first)} and ${dtypeOf(vector)}`);
-    }
-  }
-}
-
-function checkIndices(kernel: string, name: string, indices: Uint32Array, count: number): void {
-  for (let i = 0; i < indices.length; i++) {
-    const index = indices[i] as number;
-    if (index >= count) throw new RangeError(`${kernel}: ${name} ${i} is ${index}; it must be below ${count}`);
-  }
-}
-
-/** A result written over an operand that is still being read would be silently wrong. @throws RangeError where they share memory */
-export function checkApart(kernel: string, out: Vec | Float64Array, input: Vec): void {
-  if (out.buffer !== input.buffer || out.byteLength === 0 || input.byteLength === 0) return;
-  if (out.byteOffset < input.byteOffset + input.byteLength && input.byteOffset < out.byteOffset + out.byteLength) {
-    throw new RangeError(`${kernel}: the result overlaps an operand in memory; give it memory of its own`);
   }
 }

@@ -1,6 +1,6 @@
 /** Products of a chain of dense layers over some of its weights, by their definition: layer after layer, for all panels. */
 import { dtypeOf, type Vec, zeros } from "../../problem/matrix.ts";
-import { checkApart, checkSameDtype } from "../kernel-shapes.ts";
+import { checkApart, checkSameDtype } from "../operand-checks.ts";
 import {
   type ChainGramSpec,
   type ChainSquaresSpec,
